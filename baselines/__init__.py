@@ -1,0 +1,1 @@
+"""The players: scripted, prompting and trained agents, listed in catalogue.py."""

@@ -1,0 +1,10 @@
+"""One line for each agent: its name and where its class is. Strings only; nothing is imported here."""
+
+from lamer_bench.registry import AGENTS
+
+AGENTS.register("random", "baselines.random_agent:RandomAgent")
+AGENTS.register("oracle", "baselines.oracle:OracleAgent")
+AGENTS.register("explorer", "baselines.explorer:ExplorerAgent")
+AGENTS.register("human", "baselines.human:HumanAgent")
+AGENTS.register("lamer", "baselines.language_agent:LamerAgent")
+AGENTS.register("supervised", "baselines.language_agent:SupervisedAgent")

@@ -1,0 +1,149 @@
+"""play(): one trial as a generator that yields what must be answered and returns the record.
+
+It is a generator so that there is one body of protocol code for every driver: the runner steps hundreds of
+trials in lockstep and answers them in batches, a trainer does the same, a person answers one at a time.
+It does no I/O, reads no clock, and knows nothing of models.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import Literal
+
+from lamer_bench.agent import Answer, Memory, PastEpisode, PastTurn, View
+from lamer_bench.env import MAX_ANSWER_CHARACTERS, TextEnv
+from lamer_bench.record import Episode, Reflection, Trial, TrialKind, Turn
+from lamer_bench.task import Task
+
+
+@dataclass(frozen=True, slots=True)
+class TrialPlan:
+    """What is to be played: everything that a trial's outcome depends on besides the agent."""
+
+    task: Task
+    kind: TrialKind = "trial"
+    """``trial``: stop at the first win. ``control``: memory wiped, every episode is played."""
+    repeat: int = 0
+    num_episodes: int = 3
+    memory: Memory = "history"
+    seed: int = 0
+    tell_solution: bool = False
+
+    @property
+    def key(self) -> tuple[str, str, int]:
+        """What names a trial within a run: (kind, task id, repeat)."""
+        return (self.kind, self.task.id, self.repeat)
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """A question to the agent: the next action, or a reflection on a failed attempt."""
+
+    kind: Literal["act", "reflect"]
+    view: View
+
+
+def play(env: TextEnv, plan: TrialPlan) -> Generator[Ask, Answer, Trial]:
+    """Play ``plan`` on ``env``; yields `Ask`, is sent `Answer`, returns the `Trial`.
+
+    A trial stops at its first win. Between a failed attempt and the next the agent may reflect once, when
+    its memory holds reflections; there is no reflection after the last attempt or after a win.
+    """
+    env.load(plan.task)
+    memory: Memory = "none" if plan.kind == "control" else plan.memory
+    solution = env.solution() if plan.tell_solution else None
+    earlier: list[PastEpisode] = []
+    episodes: list[Episode] = []
+    rules = env.rules()
+
+    for index in range(plan.num_episodes):
+        observation, info = env.reset()
+        turns: list[Turn] = []
+        past: list[PastTurn] = []
+        state: dict[str, object] = {}
+        over = False
+
+        def view(episode: int = index, past: list[PastTurn] = past, state: dict = state) -> View:  # type: ignore[type-arg]
+            stream = f"agent/{plan.seed}/{plan.kind}/{plan.repeat}/{episode}/{len(past)}"
+            return View(
+                environment=env.environment,
+                rules=rules,
+                action_hint=env.action_hint,
+                memory=memory,
+                num_episodes=plan.num_episodes,
+                turn_limit=env.turn_limit,
+                episode=episode if memory != "none" else 0,
+                turn=len(past),
+                observation=observation,
+                admissible=info.get("admissible"),
+                turns=past,
+                earlier=tuple(earlier),
+                state=state,
+                solution=solution,
+                make_rng=lambda: plan.task.rng(stream),
+            )
+
+        while not over:
+            answer = yield Ask("act", view())
+            text = clean(answer.text)
+            seen = observation
+            observation, reward, terminated, truncated, info = env.step(text)
+            over = terminated or truncated
+            turns.append(
+                Turn(
+                    observation=observation_hash(seen),
+                    answer=text,
+                    action=env.last_action,
+                    reward=float(reward),
+                    prompt_tokens=answer.prompt_tokens,
+                    answer_tokens=answer.answer_tokens,
+                )
+            )
+            past.append(PastTurn(seen, text, env.last_action))
+
+        end: Literal["won", "lost", "turn_limit"]
+        end = "won" if info["won"] else "lost" if terminated else "turn_limit"
+        reflection = None
+        is_last = index + 1 == plan.num_episodes
+        if end != "won" and not is_last and memory in ("reflection", "both"):
+            answer = yield Ask("reflect", view())
+            reflection = Reflection(
+                text=clean(answer.text),
+                prompt_tokens=answer.prompt_tokens,
+                answer_tokens=answer.answer_tokens,
+            )
+        episodes.append(
+            Episode(
+                index=index,
+                turns=turns,
+                end=end,
+                final_observation=observation_hash(observation),
+                reflection=reflection,
+            )
+        )
+        if end == "won" and plan.kind == "trial":
+            break
+        if memory != "none":
+            keeps_history = memory in ("history", "both")
+            earlier.append(
+                PastEpisode(
+                    turns=past if keeps_history else (),
+                    final_observation=observation if keeps_history else "",
+                    reflection=reflection.text if reflection else "",
+                )
+            )
+
+    return Trial.of(plan.key, memory=memory, fingerprint=env.fingerprint(), episodes=episodes)
+
+
+def clean(text: str) -> str:
+    """An answer as it is read and stored: at most `MAX_ANSWER_CHARACTERS`, storable as UTF-8."""
+    text = text[:MAX_ANSWER_CHARACTERS]
+    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
+
+
+def observation_hash(observation: str) -> str:
+    """First 16 hexadecimal digits of the observation's SHA-256."""
+    return hashlib.sha256(observation.encode()).hexdigest()[:16]
