@@ -1,6 +1,6 @@
 """lamer-bench: multi-episode text environments for language agents that explore and adapt.
 
-Importing this package registers every environment with Gymnasium under ``lamer/<family>-<level>-v1``.
+Importing it registers every environment with Gymnasium as ``lamer/<family>-<level>-v<version>``.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from lamer_bench.errors import ShadowedPackageError
 
 
 def _refuse_shadowed_packages() -> None:
-    """`environments` and `baselines` are common names: say so when another package has taken one."""
+    """`environments` and `baselines` are common names: say so when one is somebody else's."""
     home = Path(__file__).resolve().parent.parent
     for name in ("environments", "baselines"):
         spec = importlib.util.find_spec(name)
@@ -47,4 +47,4 @@ __all__ = [
     "play",
 ]
 
-register_with_gymnasium(list(ENVIRONMENTS))
+register_with_gymnasium(ENVIRONMENTS)

@@ -1,8 +1,9 @@
 """Agent: what answers. It is asked in batches and is told everything each time it is asked.
 
-There is no hook for the beginning of a trial: a `View` holds all that the declared memory allows, so that
-an agent needs no state of its own between two questions, a trial's outcome cannot depend on its
-neighbours in the batch, and wiping the memory is done by the protocol instead of by the agent's good will.
+There is no hook for the beginning of a trial: a `View` holds all that the declared memory allows,
+so that an agent needs no state of its own between two questions, a trial's outcome cannot depend on
+its neighbours in the batch, and wiping the memory is done by the protocol instead of by the agent's
+good will.
 """
 
 from __future__ import annotations
@@ -79,7 +80,7 @@ class View:
 
     @property
     def rng(self) -> random.Random:
-        """The stream of this very answer, the same in every process: (task, seed, repeat, episode, turn)."""
+        """This answer's stream, the same in every process: task, seed, repeat, episode, turn."""
         return self.make_rng()
 
     @property
@@ -101,6 +102,16 @@ class Agent:
     """True for players that see hidden state: they are never ranked."""
     deterministic: ClassVar[bool] = True
     """False where the same view can give another answer (a remote endpoint, a GPU, a person)."""
+    is_interactive: ClassVar[bool] = False
+    """True for a person at this terminal: asked in the main thread and without a time limit."""
+    packages: ClassVar[Sequence[str]] = ()
+    """Distributions that it plays with; the manifest stores their versions."""
+
+    def prepare(self, environment: str) -> None:
+        """Called once before a run on ``environment``: load what is needed.
+
+        Raise `AgentError` where the agent cannot play it; the run then does not start.
+        """
 
     def act(self, views: Sequence[View]) -> Sequence[Answer | str]:
         """One answer for each view, in order. Answers may hold reasoning; the action stands in

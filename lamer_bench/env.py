@@ -1,15 +1,17 @@
 """TextEnv: one attempt at a hidden task, text in and text out, as a `gymnasium.Env`.
 
-An author writes seven short methods (see `TextEnv`). The instance is drawn in `generate`; `reset` only
-rewinds to it. That is why "the same task again" is true by construction and a trial's episodes all start
-from the identical state.
+An author writes seven short methods (see `TextEnv`). The instance is drawn in `generate`; `reset`
+only rewinds to it. That is why "the same task again" is true by construction and a trial's episodes
+all start from the identical state.
 """
 
 from __future__ import annotations
 
+import contextlib
 import re
+import warnings
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple
 
 import gymnasium
@@ -52,10 +54,10 @@ class TextEnv(gymnasium.Env[str, str]):
     * ``act(action)``: carry a canonical action out, return an `Outcome`,
     * ``look()``: the present observation (asked for when an answer was not an action),
 
-    and may write ``admissible()`` (the canonical actions that are possible now, where they are few).
+    and may write ``admissible()`` (the canonical actions possible now, where they are few).
     """
 
-    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["ansi"]}
+    metadata: dict[str, Any] = {"render_modes": ["ansi"]}  # noqa: RUF012 (Gymnasium's type)
 
     family: ClassVar[str]
     levels: ClassVar[Mapping[str, Any]]
@@ -65,6 +67,8 @@ class TextEnv(gymnasium.Env[str, str]):
     """Reward of an answer that is not an action."""
     action_hint: ClassVar[str]
     """How an action looks, shown after an answer that was none."""
+    packages: ClassVar[Sequence[str]] = ()
+    """Distributions that it is built on; the manifest of a run stores their versions."""
 
     turn_limit: int
     """Turns in an episode of this level; set by the subclass in ``__init__``."""
@@ -127,7 +131,7 @@ class TextEnv(gymnasium.Env[str, str]):
         """Canonical actions that are possible now, or None where they are too many to list."""
         return None
 
-    # What everybody calls --------------------------------------------------------------------------
+    # What everybody calls ------------------------------------------------------------------------
 
     def load(self, task: Task) -> None:
         """Draw the instance of ``task``: the first candidate whose content belongs to its split."""
@@ -147,8 +151,8 @@ class TextEnv(gymnasium.Env[str, str]):
     ) -> tuple[str, dict[str, Any]]:
         """Start an episode; returns (observation, info).
 
-        ``seed=n`` picks task n of the split, ``options={"task": id}`` any task by its id; neither restarts
-        the present task from its identical initial state (task 0 when there is none yet).
+        ``seed=n`` picks task n of the split, ``options={"task": id}`` any task by its id; neither
+        restarts the present task from its identical initial state (task 0 when there is none yet).
         """
         if options is not None and options.keys() - {"task"}:
             raise SettingError(f"reset() knows the option 'task', not {sorted(options)}.")
@@ -167,9 +171,9 @@ class TextEnv(gymnasium.Env[str, str]):
     def step(self, action: str) -> tuple[str, float, bool, bool, dict[str, Any]]:
         """Read an answer and act on it; never raises for anything an answer may hold.
 
-        Returns (observation, reward, terminated, truncated, info). An answer that is not an action costs a
-        turn, changes nothing and is answered with a hint. ``info``: ``won``, ``valid``, and ``admissible``
-        where the set is small.
+        Returns (observation, reward, terminated, truncated, info). An answer that is not an action
+        costs a turn, changes nothing and is answered with a hint. ``info``: ``won``, ``valid``, and
+        ``admissible`` where the set is small.
         """
         if self._over:
             raise SettingError("The episode is over; call reset() before the next step().")
@@ -186,7 +190,7 @@ class TextEnv(gymnasium.Env[str, str]):
         return observation, reward, ended, truncated, self._info(canonical is not None)
 
     def read(self, answer: str) -> str | None:
-        """The canonical action in an answer: the last ``<action>...</action>``, or else the whole text."""
+        """The canonical action in an answer: the last ``<action>...</action>`` or the whole."""
         if len(answer) > MAX_ANSWER_CHARACTERS:
             answer = answer[:MAX_ANSWER_CHARACTERS]
         if "<" in answer:
@@ -201,7 +205,7 @@ class TextEnv(gymnasium.Env[str, str]):
             return {"won": self.won, "valid": valid}
         return {"won": self.won, "valid": valid, "admissible": admissible}
 
-    def render(self) -> str | None:  # type: ignore[override]
+    def render(self) -> str | None:
         """The present observation when ``render_mode="ansi"``."""
         return self._observation if self.render_mode == "ansi" else None
 
@@ -209,10 +213,10 @@ class TextEnv(gymnasium.Env[str, str]):
 class MultiEpisode(gymnasium.Wrapper[str, str, str, str]):
     """A whole trial as one Gymnasium episode: up to k attempts at the same task.
 
-    The wrapped environment must be a `TextEnv` (wrappers in between are fine). When an attempt fails and
-    another is left, ``step`` returns the failed attempt's last observation, a line that says so, and the
-    first observation of the next; ``info["episode"]`` counts attempts from 0. The trial terminates at the
-    first win or after attempt k.
+    The wrapped environment must be a `TextEnv` (wrappers in between are fine). When an attempt
+    fails and another is left, ``step`` returns the failed attempt's last observation, a line that
+    says so, and the first observation of the next; ``info["episode"]`` counts attempts from 0. The
+    trial terminates at the first win or after attempt k.
     """
 
     def __init__(self, env: gymnasium.Env[str, str], episodes: int = 3) -> None:
@@ -255,28 +259,40 @@ def environment_class(environment: str) -> type[TextEnv]:
     if family not in registry.ENVIRONMENTS:
         registry.ENVIRONMENTS.check(environment, environment_ids())
     loaded = registry.ENVIRONMENTS.load(family)
+    if not (isinstance(loaded, type) and issubclass(loaded, TextEnv)):
+        raise UnknownNameError(f"{family!r} is not an environment: it does not inherit TextEnv.")
     if level not in loaded.levels:
-        registry.ENVIRONMENTS.check(environment, environment_ids())
-    return loaded  # type: ignore[no-any-return]
+        registry.ENVIRONMENTS.check(environment, [f"{family}-{name}" for name in loaded.levels])
+    return loaded
 
 
 def environment_ids() -> list[str]:
-    """All environment ids, family by family in the catalogue's order, levels from easy to paper."""
-    return [
-        f"{family}-{level}"
-        for family in registry.ENVIRONMENTS
-        for level in registry.ENVIRONMENTS.load(family).levels
-    ]
+    """All environment ids, family by family in the catalogue's order, levels from easy to paper.
+
+    A plug-in that cannot be loaded has none.
+    """
+    ids: list[str] = []
+    for family in registry.ENVIRONMENTS:
+        with contextlib.suppress(UnknownNameError):
+            ids += [f"{family}-{level}" for level in registry.ENVIRONMENTS.load(family).levels]
+    return ids
 
 
 def _level(environment: str) -> str:
     return split_environment_id(environment)[1]
 
 
-def register_with_gymnasium(families: Sequence[str]) -> None:
-    """Register ``lamer/<family>-<level>-v<version>`` for every level of every family."""
+def register_with_gymnasium(families: Iterable[str]) -> None:
+    """Register ``lamer/<family>-<level>-v<version>`` for every level of every family.
+
+    A plug-in that cannot be loaded is left out with a warning: it must not break the others.
+    """
     for family in families:
-        cls = registry.ENVIRONMENTS.load(family)
+        try:
+            cls = registry.ENVIRONMENTS.load(family)
+        except UnknownNameError as error:
+            warnings.warn(str(error), stacklevel=2)
+            continue
         for level in cls.levels:
             gymnasium.register(
                 id=f"lamer/{family}-{level}-v{cls.version}",

@@ -1,8 +1,8 @@
 """play(): one trial as a generator that yields what must be answered and returns the record.
 
-It is a generator so that there is one body of protocol code for every driver: the runner steps hundreds of
-trials in lockstep and answers them in batches, a trainer does the same, a person answers one at a time.
-It does no I/O, reads no clock, and knows nothing of models.
+It is a generator so that there is one body of protocol code for every driver: the runner steps
+hundreds of trials in lockstep and answers them in batches, a trainer does the same, a person
+answers one at a time. It does no I/O, reads no clock, and knows nothing of models.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Generator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from lamer_bench.agent import Answer, Memory, PastEpisode, PastTurn, View
 from lamer_bench.env import MAX_ANSWER_CHARACTERS, TextEnv
@@ -48,8 +48,9 @@ class Ask:
 def play(env: TextEnv, plan: TrialPlan) -> Generator[Ask, Answer, Trial]:
     """Play ``plan`` on ``env``; yields `Ask`, is sent `Answer`, returns the `Trial`.
 
-    A trial stops at its first win. Between a failed attempt and the next the agent may reflect once, when
-    its memory holds reflections; there is no reflection after the last attempt or after a win.
+    A trial stops at its first win. Between a failed attempt and the next the agent may reflect
+    once, when its memory holds reflections; there is no reflection after the last attempt or after
+    a win.
     """
     env.load(plan.task)
     memory: Memory = "none" if plan.kind == "control" else plan.memory
@@ -58,35 +59,41 @@ def play(env: TextEnv, plan: TrialPlan) -> Generator[Ask, Answer, Trial]:
     episodes: list[Episode] = []
     rules = env.rules()
 
+    def view(
+        episode: int,
+        past: list[PastTurn],
+        observation: str,
+        info: dict[str, Any],
+        state: dict[str, Any],
+    ) -> View:
+        stream = f"agent/{plan.seed}/{plan.kind}/{plan.repeat}/{episode}/{len(past)}"
+        return View(
+            environment=env.environment,
+            rules=rules,
+            action_hint=env.action_hint,
+            memory=memory,
+            num_episodes=plan.num_episodes,
+            turn_limit=env.turn_limit,
+            episode=episode if memory != "none" else 0,
+            turn=len(past),
+            observation=observation,
+            admissible=info.get("admissible"),
+            turns=past,
+            earlier=tuple(earlier),
+            state=state,
+            solution=solution,
+            make_rng=lambda: plan.task.rng(stream),
+        )
+
     for index in range(plan.num_episodes):
         observation, info = env.reset()
         turns: list[Turn] = []
         past: list[PastTurn] = []
-        state: dict[str, object] = {}
+        state: dict[str, Any] = {}
         over = False
 
-        def view(episode: int = index, past: list[PastTurn] = past, state: dict = state) -> View:  # type: ignore[type-arg]
-            stream = f"agent/{plan.seed}/{plan.kind}/{plan.repeat}/{episode}/{len(past)}"
-            return View(
-                environment=env.environment,
-                rules=rules,
-                action_hint=env.action_hint,
-                memory=memory,
-                num_episodes=plan.num_episodes,
-                turn_limit=env.turn_limit,
-                episode=episode if memory != "none" else 0,
-                turn=len(past),
-                observation=observation,
-                admissible=info.get("admissible"),
-                turns=past,
-                earlier=tuple(earlier),
-                state=state,
-                solution=solution,
-                make_rng=lambda: plan.task.rng(stream),
-            )
-
         while not over:
-            answer = yield Ask("act", view())
+            answer = yield Ask("act", view(index, past, observation, info, state))
             text = clean(answer.text)
             seen = observation
             observation, reward, terminated, truncated, info = env.step(text)
@@ -108,7 +115,7 @@ def play(env: TextEnv, plan: TrialPlan) -> Generator[Ask, Answer, Trial]:
         reflection = None
         is_last = index + 1 == plan.num_episodes
         if end != "won" and not is_last and memory in ("reflection", "both"):
-            answer = yield Ask("reflect", view())
+            answer = yield Ask("reflect", view(index, past, observation, info, state))
             reflection = Reflection(
                 text=clean(answer.text),
                 prompt_tokens=answer.prompt_tokens,

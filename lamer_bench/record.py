@@ -1,12 +1,14 @@
 """Records: Turn, Episode, Trial, Manifest, and the run folder that holds them.
 
-Observations are stored as hashes: an environment is deterministic, so a replay of the actions brings the
-texts back (the viewer does this), and a hash is enough to prove that it is the same text.
+Observations are stored as hashes: an environment is deterministic, so a replay of the actions
+brings the texts back (the viewer does this), and a hash is enough to prove that it is the same
+text.
 """
 
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 from collections.abc import Iterable, Iterator
@@ -74,7 +76,7 @@ class Void(Model):
 
 
 class Trial(Model):
-    """Up to k attempts at the same task. ``digest`` covers everything but ``seconds`` and the void's text."""
+    """Up to k attempts at one task. ``digest`` covers all but ``seconds`` and the void's text."""
 
     kind: TrialKind
     task: str
@@ -85,7 +87,8 @@ class Trial(Model):
     episodes: list[Episode]
     void: Void | None = None
     seconds: float = 0.0
-    """Wall time from the first question to the last answer; not scored."""
+    """Its share of the time that its rounds took: a round's time is divided by the trials in
+    flight. Not scored."""
     digest: str = ""
 
     @classmethod
@@ -146,7 +149,7 @@ class SuiteReference(Model):
 
 
 class Settings(Model):
-    """What a run is: two runs with equal settings and an equal agent give the same scored content."""
+    """What a run is: equal settings and an equal agent give the same scored content."""
 
     agent: str
     agent_settings: dict[str, Any]
@@ -218,7 +221,8 @@ class RunFolder:
             ) from error
 
     def manifest(self) -> Manifest:
-        """Read ``manifest.json``; raises `RecordError` when it is missing, damaged or of another version."""
+        """Read ``manifest.json``; `RecordError` when it is missing, damaged or of another
+        version."""
         try:
             text = self.manifest_path.read_text(encoding="utf-8")
         except FileNotFoundError:
@@ -235,7 +239,8 @@ class RunFolder:
         version = content.get("schema_version") if isinstance(content, dict) else None
         if version != SCHEMA_VERSION:
             raise RecordError(
-                f"{self.manifest_path} has schema version {version!r}; this program reads {SCHEMA_VERSION}."
+                f"{self.manifest_path} has schema version {version!r}; "
+                f"this program reads {SCHEMA_VERSION}."
             )
         try:
             return Manifest.model_validate(content)
@@ -258,7 +263,7 @@ class RunFolder:
                     ) from error
 
     def drop_torn_line(self) -> int:
-        """Cut off a last line that a killed process did not finish; returns the bytes that were dropped."""
+        """Cut off a last line that a killed process did not finish; returns the bytes dropped."""
         if not self.trials_path.exists():
             return 0
         with self.trials_path.open("rb+") as file:
@@ -269,17 +274,17 @@ class RunFolder:
         return content_end - whole_end
 
     def append(self, trials: Iterable[Trial]) -> None:
-        """Add trials and flush them to the disk; on a full disk nothing half-written stays behind."""
+        """Add trials and flush them to the disk; on a full disk nothing half-written stays."""
         lines = b"".join(trial.model_dump_json().encode() + b"\n" for trial in trials)
         try:
-            with self.trials_path.open("ab") as file:
-                start = file.tell()
+            # unbuffered: a buffer would be written once more on closing, after the truncation
+            with self.trials_path.open("ab", buffering=0) as file:
+                start = file.seek(0, os.SEEK_END)
                 try:
-                    file.write(lines)
-                    file.flush()
+                    _write_all(file, lines)
                     os.fsync(file.fileno())
                 except OSError:
-                    os.truncate(self.trials_path, start)
+                    file.truncate(start)
                     raise
         except OSError as error:
             raise RecordError(
@@ -289,7 +294,7 @@ class RunFolder:
 
 
 def content_digest(trials: Iterable[Trial]) -> str:
-    """SHA-256 over the scored content of all trials, independent of their order, time and machine."""
+    """SHA-256 over the scored content of all trials, whatever their order, time and machine."""
     whole = hashlib.sha256()
     for key, digest in sorted((trial.key, trial.scored_digest()) for trial in trials):
         whole.update(_canonical_json([*key, digest]))
@@ -304,6 +309,13 @@ def hash_fingerprint(fingerprint: str) -> str:
 def json_schemas() -> dict[str, Any]:
     """JSON Schema of both files of a run folder."""
     return {MANIFEST_FILE: Manifest.model_json_schema(), TRIALS_FILE: Trial.model_json_schema()}
+
+
+def _write_all(file: io.FileIO, content: bytes) -> None:
+    """A raw file may take less than it is given, for instance on a disk that is nearly full."""
+    left = memoryview(content)
+    while left:
+        left = left[file.write(left) :]
 
 
 def _canonical_json(content: Any) -> bytes:

@@ -1,7 +1,7 @@
 """Names -> classes, without importing them: catalogue lines, entry points, ``module:Class``.
 
-The core never imports `environments` or `baselines`; it learns their names from the two catalogue modules
-below, which hold strings only, and imports a class when it is first asked for.
+The core never imports `environments` or `baselines`; it learns their names from the two catalogue
+modules below, which hold strings only, and imports a class when it is first asked for.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from lamer_bench.errors import UnknownNameError
 
 
 class Registry:
-    """One kind of plug-in: built-in catalogue, entry-point group, and ``module:Class`` references."""
+    """One kind of plug-in: built-in catalogue, entry points, ``module:Class`` references."""
 
     def __init__(self, kind: str, catalogue: str, group: str) -> None:
         self.kind = kind
@@ -63,7 +63,8 @@ class Registry:
             raise
         except Exception as error:
             raise UnknownNameError(
-                f"The {self.kind} {name!r} cannot be loaded from {target!r}: {type(error).__name__}: {error}"
+                f"The {self.kind} {name!r} cannot be loaded from {target!r}: "
+                f"{type(error).__name__}: {error}"
             ) from error
 
 

@@ -1,7 +1,7 @@
 """Task: the name of one hidden instance, and all the randomness that belongs to it.
 
-A task id such as ``minesweeper-hard/test/17`` is the whole seed of its instance. Streams are keyed by
-a hash of the id and a purpose instead of ``seed + index``, so that neighbours share nothing.
+A task id such as ``minesweeper-hard/test/17`` is the whole seed of its instance. Streams are keyed
+by a hash of the id and a purpose instead of ``seed + index``, so that neighbours share nothing.
 """
 
 from __future__ import annotations
@@ -68,8 +68,8 @@ class Task:
 def split_of(fingerprint: str) -> Split:
     """The split that owns an instance: a function of its content only.
 
-    A fingerprint is canonical under the environment's symmetries, so a mirrored or renumbered copy of a
-    test instance is a test instance too and can never be drawn for training.
+    A fingerprint is canonical under the environment's symmetries, so a mirrored or renumbered copy
+    of a test instance is a test instance too and can never be drawn for training.
     Shares: train 1/2, val 1/4, test 1/4 of all fingerprints.
     """
     byte = hashlib.sha256(fingerprint.encode()).digest()[0]
@@ -79,7 +79,7 @@ def split_of(fingerprint: str) -> Split:
 
 
 def split_environment_id(environment: str) -> tuple[str, str]:
-    """``minesweeper-hard`` -> (``minesweeper``, ``hard``); raises `UnknownNameError` without a level."""
+    """``minesweeper-hard`` -> (``minesweeper``, ``hard``); `UnknownNameError` without a level."""
     family, dash, level = environment.rpartition("-")
     if not dash or not family or not level:
         raise UnknownNameError(

@@ -1,0 +1,123 @@
+"""Agents that are small trained language models: text in, text out, no torch.
+
+One class plays all trained policies that ship; they differ in their weights only. What an agent learnt in
+its trial is in its reflections; the weights never change during a run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+from tokenizers import Tokenizer
+
+from baselines.models import SmallModel, decode, load_tokenizer
+from baselines.prompts import CLOSING_TAGS, OPENING_TAGS, compact
+from lamer_bench.agent import Agent, Answer, Memory, View
+from lamer_bench.errors import AgentError
+
+WEIGHTS = Path(__file__).parent / "weights"
+MAX_ANSWER_TOKENS = {"act": 4, "reflect": 80}
+
+
+class LanguageAgent(Agent):
+    """A small language model as an agent.
+
+    Its answer to a board is ``<action>...</action>``; after a failed attempt it writes itself a
+    ``<remark>...</remark>``, which is all that the next attempt's prompt holds of the earlier ones.
+    """
+
+    memories: ClassVar[Sequence[Memory]] = ("reflection", "none")
+
+    def __init__(self, folder: str | Path, temperature: float = 1.0) -> None:
+        self.folder = Path(folder)
+        self.temperature = temperature
+        """Of the sampling; 0 is greedy. Range 0 and up."""
+        self._model: SmallModel | None = None
+        self._tokenizer: Tokenizer | None = None
+
+    def settings(self) -> dict[str, Any]:
+        weights = (self._folder() / "model.safetensors").read_bytes()
+        return {
+            "temperature": self.temperature,
+            "max_answer_tokens": MAX_ANSWER_TOKENS,
+            "weights_sha256": hashlib.sha256(weights).hexdigest(),
+        }
+
+    def prepare(self, environment: str) -> None:
+        folder = self._folder()
+        if not (folder / "model.safetensors").exists():
+            raise AgentError(f"There are no weights in {folder}; train them with `lamer-bench train`.")
+        self._model = SmallModel.from_folder(folder)
+        self._tokenizer = load_tokenizer(folder)
+
+    def act(self, views: Sequence[View]) -> list[Answer]:
+        return self._write(views, "act")
+
+    def reflect(self, views: Sequence[View]) -> list[Answer]:
+        return self._write(views, "reflect")
+
+    def _folder(self) -> Path:
+        return self.folder
+
+    def _write(self, views: Sequence[View], kind: Literal["act", "reflect"]) -> list[Answer]:
+        if self._model is None or self._tokenizer is None:
+            self.prepare(views[0].environment)
+        assert self._model is not None
+        assert self._tokenizer is not None
+        encoded = self._tokenizer.encode_batch([compact(view, kind) for view in views])
+        prompts = [encoding.ids for encoding in encoded]
+        generations = self._model.generate(
+            prompts,
+            [view.rng for view in views],
+            stop=self._tokenizer.token_to_id(CLOSING_TAGS[kind]),
+            max_tokens=MAX_ANSWER_TOKENS[kind],
+            temperature=self.temperature,
+        )
+        return [
+            Answer(
+                OPENING_TAGS[kind] + decode(self._tokenizer, generation.tokens),
+                prompt_tokens=len(prompt),
+                answer_tokens=len(generation.tokens),
+            )
+            for prompt, generation in zip(prompts, generations, strict=True)
+        ]
+
+
+class ShippedAgent(LanguageAgent):
+    """A trained policy that ships with the package, one folder of weights for each family."""
+
+    algorithm: ClassVar[str]
+
+    def __init__(self, temperature: float = 1.0) -> None:
+        super().__init__(WEIGHTS, temperature)
+        self._family = ""
+
+    def prepare(self, environment: str) -> None:
+        self._family = environment.rpartition("-")[0]
+        shipped = sorted(folder.parent.name for folder in WEIGHTS.glob(f"*/{self.algorithm}"))
+        if self._family not in shipped:
+            raise AgentError(
+                f"The shipped agent {self.algorithm!r} was not trained for {self._family!r}, only for "
+                f"{', '.join(shipped) or 'nothing yet'}. Train one with `lamer-bench train`."
+            )
+        super().prepare(environment)
+
+    def _folder(self) -> Path:
+        return WEIGHTS / self._family / self.algorithm
+
+
+class LamerAgent(ShippedAgent):
+    """Trained with cross-episode returns and reflections (LaMer, arXiv 2512.16848)."""
+
+    name: ClassVar[str] = "lamer"
+    algorithm: ClassVar[str] = "lamer"
+
+
+class SupervisedAgent(ShippedAgent):
+    """The supervised start that `lamer` was trained from: demonstrations only, no reinforcement."""
+
+    name: ClassVar[str] = "supervised"
+    algorithm: ClassVar[str] = "supervised"

@@ -1,0 +1,27 @@
+"""Prompts: a View as text.
+
+`compact` is what the small shipped models read: the last reflection, the observation, and the opening tag
+of the answer. The page of rules, constant for an environment, is left out, and so are the admissible actions,
+which a board shows anyway. A reflection supersedes the ones before it: it is written with the former
+one in view, and repeating all of them would triple the prompt.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from lamer_bench.agent import View
+
+
+def compact(view: View, kind: Literal["act", "reflect"]) -> str:
+    """The prompt of a small model; the model's text continues it."""
+    parts = []
+    if view.earlier and view.earlier[-1].reflection:
+        parts.append(view.earlier[-1].reflection)
+    parts.append(view.observation)
+    parts.append("<action>" if kind == "act" else "<remark>")
+    return "\n".join(parts)
+
+
+CLOSING_TAGS = {"act": "</action>", "reflect": "</remark>"}
+OPENING_TAGS = {"act": "<action>", "reflect": "<remark>"}

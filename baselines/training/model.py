@@ -1,0 +1,107 @@
+"""The small policy: a Llama-type causal language model and its word-level tokenizer, both from scratch.
+
+Every glyph of a board, every cell name ``(2,3)`` and every tag is one token: a move is one decision, and a
+board costs as many tokens as it has cells.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+from tokenizers import Regex, Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import Split
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+_TOKEN = r"</?(?:action|remark)>|\([0-9]+,[0-9]+\)|[A-Za-z]+|[0-9]+|\n|[^\sA-Za-z0-9]"
+_TAGS = ["<action>", "</action>", "<remark>", "</remark>"]
+_GLYPHS = list("\n?.*#-@_OXP√SUDLR,:+()<>/")
+_WORDS = (
+    "That is not an action Name a hidden cell like this was mine The attempt is over Mines Every safe "
+    "open Solved Actions up down left right Answer with move moves one to of or and box boxes stuck at "
+    "plan failed push pushed into then Out turns"
+).split()
+LARGEST_BOARD = 8
+LARGEST_NUMBER = 64
+
+
+@dataclass(frozen=True)
+class ModelSize:
+    """Shape of the network."""
+
+    width: int = 128
+    layers: int = 4
+    heads: int = 4
+    mlp_width: int = 384
+
+
+def build_tokenizer() -> Tokenizer:
+    """The vocabulary of both board families; unknown words become ``<unk>``."""
+    cells = [
+        f"({row},{column})"
+        for row in range(1, LARGEST_BOARD + 1)
+        for column in range(1, LARGEST_BOARD + 1)
+    ]
+    numbers = [str(number) for number in range(LARGEST_NUMBER + 1)]
+    tokens = ["<pad>", "<unk>", "<eos>", *_TAGS, *_GLYPHS, *numbers, *cells, *_WORDS]
+    vocabulary = {token: index for index, token in enumerate(dict.fromkeys(tokens))}
+    tokenizer = Tokenizer(WordLevel(vocabulary, unk_token="<unk>"))
+    tokenizer.pre_tokenizer = Split(Regex(_TOKEN), behavior="removed", invert=True)
+    return tokenizer
+
+
+def build_model(tokenizer: Tokenizer, size: ModelSize, seed: int) -> LlamaForCausalLM:
+    """A freshly initialised model; the global torch stream is left as it was."""
+    config = LlamaConfig(
+        vocab_size=tokenizer.get_vocab_size(),
+        hidden_size=size.width,
+        intermediate_size=size.mlp_width,
+        num_hidden_layers=size.layers,
+        num_attention_heads=size.heads,
+        max_position_embeddings=512,
+        tie_word_embeddings=True,
+        bos_token_id=None,
+        eos_token_id=tokenizer.token_to_id("<eos>"),
+        pad_token_id=tokenizer.token_to_id("<pad>"),
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return LlamaForCausalLM(config)
+
+
+def save_policy(
+    model: LlamaForCausalLM, tokenizer: Tokenizer, folder: str | Path, training: dict[str, object]
+) -> None:
+    """Write a folder that `transformers` and `baselines.models` both load; weights in float16.
+
+    ``training`` (algorithm, settings, seeds, steps) is stored as ``training.json``.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    model.config.save_pretrained(folder)
+    state = {
+        name: value.detach().to(torch.float16).contiguous().cpu()
+        for name, value in model.state_dict().items()
+        if name != "lm_head.weight"  # tied to the embedding
+    }
+    save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
+    PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, unk_token="<unk>", pad_token="<pad>", eos_token="<eos>"
+    ).save_pretrained(folder)
+    text = json.dumps(training, indent=2, default=asdict_or_text)
+    (folder / "training.json").write_text(text + "\n", encoding="utf-8")
+
+
+def load_policy(folder: str | Path) -> tuple[LlamaForCausalLM, Tokenizer]:
+    """Read such a folder back, weights in float32."""
+    model = LlamaForCausalLM.from_pretrained(folder, dtype=torch.float32, local_files_only=True)
+    return model, Tokenizer.from_file(str(Path(folder) / "tokenizer.json"))
+
+
+def asdict_or_text(value: object) -> object:
+    """JSON for dataclasses and paths."""
+    return asdict(value) if hasattr(value, "__dataclass_fields__") else str(value)  # type: ignore[call-overload]

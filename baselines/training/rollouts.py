@@ -1,0 +1,114 @@
+"""Rollouts: hundreds of trials in lockstep, and the rows that the learner needs of them.
+
+The same `play()` and the same agent as in an evaluation; the agent is only asked to remember which tokens it
+sampled. A finished trial's place is taken by the next at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from tokenizers import Tokenizer
+
+from baselines.language_agent import MAX_ANSWER_TOKENS
+from baselines.models import SmallModel, decode
+from baselines.prompts import CLOSING_TAGS, OPENING_TAGS, compact
+from lamer_bench import Answer, Ask, TrialPlan, make, play
+from lamer_bench.record import Trial
+
+
+@dataclass(slots=True)
+class Row:
+    """One answer: its tokens, and where in which trial it stands."""
+
+    trial: int
+    """Index of the trial within the rollout."""
+    episode: int
+    turn: int
+    """Turn within the episode; for a reflection the number of turns before it."""
+    kind: Literal["act", "reflect"]
+    observation: str
+    prompt: list[int]
+    tokens: list[int]
+    log_probabilities: list[float]
+    """Of the sampled tokens under the policy that sampled them."""
+
+
+@dataclass
+class Rollout:
+    """Trials and their rows."""
+
+    plans: list[TrialPlan]
+    trials: list[Trial]
+    rows: list[Row]
+
+
+def roll_out(
+    model: SmallModel,
+    tokenizer: Tokenizer,
+    plans: Sequence[TrialPlan],
+    temperature: float = 1.0,
+    in_flight: int = 256,
+) -> Rollout:
+    """Play all ``plans``, at most ``in_flight`` at a time; rows come in the order of the answers."""
+    finished: dict[int, Trial] = {}
+    rows: list[Row] = []
+    waiting = iter(enumerate(plans))
+    running = {}
+    asks: dict[int, Ask] = {}
+
+    def start_next() -> None:
+        for index, plan in waiting:
+            running[index] = play(make(plan.task.environment), plan)
+            asks[index] = next(running[index])
+            return
+
+    for _ in range(in_flight):
+        start_next()
+    while asks:
+        for kind in ("act", "reflect"):
+            asked = [(index, ask) for index, ask in asks.items() if ask.kind == kind]
+            if not asked:
+                continue
+            new_rows = _answer(model, tokenizer, asked, temperature)
+            rows += new_rows
+            for row in new_rows:
+                text = OPENING_TAGS[row.kind] + decode(tokenizer, row.tokens)
+                answer = Answer(text, len(row.prompt), len(row.tokens))
+                try:
+                    asks[row.trial] = running[row.trial].send(answer)
+                except StopIteration as stop:
+                    finished[row.trial] = stop.value
+                    del running[row.trial], asks[row.trial]
+                    start_next()
+    return Rollout(list(plans), [finished[index] for index in range(len(plans))], rows)
+
+
+def _answer(
+    model: SmallModel, tokenizer: Tokenizer, asked: list[tuple[int, Ask]], temperature: float
+) -> list[Row]:
+    kind = asked[0][1].kind
+    texts = [compact(ask.view, kind) for _, ask in asked]
+    prompts = [encoding.ids for encoding in tokenizer.encode_batch(texts)]
+    generations = model.generate(
+        prompts,
+        [ask.view.rng for _, ask in asked],
+        stop=tokenizer.token_to_id(CLOSING_TAGS[kind]),
+        max_tokens=MAX_ANSWER_TOKENS[kind],
+        temperature=temperature,
+    )
+    return [
+        Row(
+            trial=index,
+            episode=ask.view.episode,
+            turn=ask.view.turn,
+            kind=kind,
+            observation=ask.view.observation,
+            prompt=prompt,
+            tokens=generation.tokens,
+            log_probabilities=generation.log_probabilities,
+        )
+        for (index, ask), prompt, generation in zip(asked, prompts, generations, strict=True)
+    ]

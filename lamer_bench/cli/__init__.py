@@ -1,0 +1,63 @@
+"""The command line: one file for each group of commands, and main(), where errors become one line.
+
+Commands import what they need when they are called, so that ``--help`` does not wait for it.
+"""
+
+from __future__ import annotations
+
+import os
+
+# Before any OpenMP library is loaded: threads that wait must not spin on a small machine.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+import sys
+from collections.abc import Sequence
+
+import typer
+
+from lamer_bench.cli import playing, results, running, splits
+from lamer_bench.errors import LamerBenchError
+
+app = typer.Typer(
+    name="lamer-bench",
+    help="Multi-episode text environments for language agents that explore and adapt.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+app.command("list")(playing.list_)
+app.command("play")(playing.play)
+app.command("run")(running.run)
+app.command("train")(running.train)
+app.command("score")(results.score)
+app.command("compare")(results.compare)
+app.command("verify")(results.verify)
+app.command("check")(results.check)
+app.add_typer(splits.app, name="splits", help="Prove that splits share no task; freeze suites.")
+
+_UsageError: type[Exception] = typer.BadParameter.__mro__[1]  # of whichever click typer uses
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; returns its exit code: 0 done, 1 refused, 2 an error, 130 interrupted."""
+    if os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())  # for module:Class references; last, so that it hides nothing
+    try:
+        code = app(None if arguments is None else list(arguments), standalone_mode=False)
+    except LamerBenchError as error:
+        return _fail(str(error))
+    except _UsageError as error:
+        return _fail(error.format_message())  # type: ignore[attr-defined]
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # `lamer-bench list | head`
+        return 1
+    except OSError as error:
+        return _fail(f"{error.filename or 'The system'}: {error.strerror or error}.")
+    return code if isinstance(code, int) else 0
+
+
+def _fail(message: str) -> int:
+    line = " ".join(message.split())
+    print(f"lamer-bench: {line}", file=sys.stderr)
+    return 2

@@ -1,0 +1,110 @@
+"""`run` and `train`."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from lamer_bench.cli import options, output
+
+if TYPE_CHECKING:
+    from lamer_bench.runner import Progress
+
+
+def run(
+    agent: options.Agent,
+    env: options.Environment,
+    split: options.Split = "test",
+    tasks: Annotated[int, typer.Option(help="The first so many tasks of the split.")] = 100,
+    episodes: options.Episodes = 3,
+    repeats: Annotated[int, typer.Option(help="Trials on each task.")] = 1,
+    control_episodes: Annotated[
+        int | None,
+        typer.Option(
+            help="Memory-wiped episodes for each task, 0 for none; --episodes unless said.",
+            show_default=False,
+        ),
+    ] = None,
+    memory: options.MemoryMode = None,
+    seed: options.Seed = 0,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="The run folder, runs/<env>/<agent> unless said. An unfinished run of the same "
+            "settings is continued.",
+            show_default=False,
+        ),
+    ] = None,
+    fresh: Annotated[bool, typer.Option(help="Set an existing run aside and start anew.")] = False,
+    batch: Annotated[int, typer.Option(help="Trials in flight; changes the speed only.")] = 256,
+    as_json: options.AsJson = False,
+) -> None:
+    """Play an agent on an environment, with its memory-wiped control, and print its scores."""
+    from lamer_bench import runner
+    from lamer_bench.cli.results import print_scores
+    from lamer_bench.scores import score_run
+
+    last: list[Progress] = []
+    with output.shown_progress(is_quiet=agent == "human") as show:
+
+        def keep(progress: Progress) -> None:
+            last[:] = [progress]
+            show(progress)
+
+        try:
+            folder = runner.run(
+                agent,
+                env,
+                split=split,
+                tasks=tasks,
+                episodes=episodes,
+                repeats=repeats,
+                control_episodes=control_episodes,
+                memory=memory,
+                seed=seed,
+                out=out,
+                fresh=fresh,
+                batch=batch,
+                command_line=["lamer-bench", *sys.argv[1:]],
+                progress=keep,
+                notice=output.notice,
+            )
+        except KeyboardInterrupt:
+            kept = (
+                f"{last[0].done} of {last[0].total} trials are kept" if last else "nothing is lost"
+            )
+            output.notice(f"\nStopped; {kept}. Go on with: {_same_command()}")
+            raise typer.Exit(130) from None
+    scores = score_run(folder)
+    if as_json:
+        output.print_json(scores.as_json())
+        return
+    print_scores(scores)
+    path = shlex.quote(str(folder.path))
+    print("Next:")
+    print(f"  lamer-bench verify {path}            replay every turn")
+    print(f"  lamer-bench score {path} --json      all scores")
+    print(f"  lamer-bench compare {path} OTHER     against another run on the same tasks")
+
+
+def _same_command() -> str:
+    words = [word for word in sys.argv[1:] if word != "--fresh"]
+    return shlex.join(["lamer-bench", *words])
+
+
+def train(
+    env: options.Environment = "minesweeper-hard",
+    out: Annotated[Path | None, typer.Option(help="Folder of checkpoints and logs.")] = None,
+    config: Annotated[Path | None, typer.Option(help="A file of settings.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the training.")] = 0,
+    steps: Annotated[int | None, typer.Option(help="Updates; the recipe's unless said.")] = None,
+) -> None:
+    """Train the small language model: supervised first, then LaMer."""
+    import importlib
+
+    training: Any = importlib.import_module("baselines.training.cli")
+    training.train(env=env, out=out, config=config, seed=seed, steps=steps)
