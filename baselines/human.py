@@ -13,9 +13,10 @@ _QUIT = frozenset({"quit", "exit"})
 
 
 class HumanAgent(Agent):
-    """Shows what any agent gets and reads a line; ``quit`` or the end of the input stops the run.
+    """A person at this terminal; ``quit`` stops.
 
-    It prints to the error stream, so that results on the standard output stay alone.
+    It shows what any agent gets and reads a line. It prints to the error stream, so that results on
+    the standard output stay alone. The end of the input stops, too.
     """
 
     name: ClassVar[str] = "human"
@@ -42,6 +43,8 @@ class HumanAgent(Agent):
         if view.episode == 0:
             self._console.print(f"\n{view.rules}", style="dim")
         self._console.rule(f"Attempt {view.episode + 1} of {view.num_episodes}")
+        if view.memory == "history" and view.earlier:
+            self._console.print(f"{view.earlier[-1].final_observation}\nNot solved. Once more:")
         for number, past in enumerate(view.earlier, start=1):
             if past.reflection:
                 self._console.print(f"Your note after attempt {number}: {past.reflection}")

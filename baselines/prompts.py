@@ -12,6 +12,10 @@ from typing import Literal
 
 from lamer_bench.agent import View
 
+PAUSE = "1 2 3 4 5 6"
+"""Constant tokens before an action: room in which a causal network, having read the whole observation, works
+out what it needs (pause tokens, arXiv 2310.02226; here trained to hold the risks of a board's rows)."""
+
 
 def compact(view: View, kind: Literal["act", "reflect"]) -> str:
     """The prompt of a small model; the model's text continues it."""
@@ -19,7 +23,7 @@ def compact(view: View, kind: Literal["act", "reflect"]) -> str:
     if view.earlier and view.earlier[-1].reflection:
         parts.append(view.earlier[-1].reflection)
     parts.append(view.observation)
-    parts.append("<action>" if kind == "act" else "<remark>")
+    parts.append(f"{PAUSE} <action>" if kind == "act" else "<remark>")
     return "\n".join(parts)
 
 

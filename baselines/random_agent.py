@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cache
+from itertools import product
 from typing import ClassVar
 
 from lamer_bench.agent import Agent, Answer, Memory, View
 
 _EXAMPLE = re.compile(r"<action>(.*?)</action>", re.DOTALL)
+_MOST_MOVES = re.compile(r"up to (\d+) moves")
 
 
 class RandomAgent(Agent):
-    """Draws from the admissible actions; where there are none to read, from the examples of the
-    rules."""
+    """Draws uniformly from the actions that are possible."""
 
     name: ClassVar[str] = "random"
     memories: ClassVar[Sequence[Memory]] = ("none", "history", "reflection", "both")
@@ -23,7 +25,26 @@ class RandomAgent(Agent):
 
 
 def possible_actions(view: View) -> Sequence[str]:
-    """Admissible actions, or else every action that the rules and the hint give as an example."""
+    """The admissible actions; where they are too many to list, what the family's rules allow, or
+    else the examples that the rules give."""
     if view.admissible:
         return view.admissible
+    if view.family in _UNLISTED:
+        return _UNLISTED[view.family](view)
     return _EXAMPLE.findall(f"{view.rules}\n{view.action_hint}") or [""]
+
+
+def _sokoban(view: View) -> Sequence[str]:
+    """Every sequence of moves that a turn may hold."""
+    found = _MOST_MOVES.search(view.rules)
+    return _move_sequences(int(found[1]) if found else 1)
+
+
+@cache
+def _move_sequences(most: int) -> list[str]:
+    moves = ("up", "down", "left", "right")
+    lengths = range(1, most + 1)
+    return [", ".join(sequence) for length in lengths for sequence in product(moves, repeat=length)]
+
+
+_UNLISTED: dict[str, Callable[[View], Sequence[str]]] = {"sokoban": _sokoban}

@@ -22,6 +22,7 @@ Question = Literal["act", "reflect"]
 _MAX_HANGS = 3
 """After so many views in succession that were not answered in time, the rest of a batch is not
 asked."""
+_CLOSING_SECONDS = 2.0
 _MESSAGE_CHARACTERS = 500
 
 
@@ -48,9 +49,10 @@ class Asker:
         return replies
 
     def close(self) -> None:
-        """Let the helper thread end."""
+        """End the helper thread; a call that is under way gets a moment to return."""
         if self._helper is not None:
             self._helper.calls.put(None)
+            self._helper.join(_CLOSING_SECONDS)
             self._helper = None
 
     def _ask_batch(
@@ -95,7 +97,8 @@ class Asker:
             meanwhile()
             seconds = self._seconds(len(views))
             if not call.done.wait(seconds):
-                self.close()  # it ends after this call, if ever; the next call gets a new one
+                self._helper.calls.put(None)  # it ends after this call, if that ever returns
+                self._helper = None
                 return TimeoutError(f"no answer to {len(views)} question(s) within {seconds:g} s")
         if isinstance(call.error, KeyboardInterrupt):
             raise call.error

@@ -57,7 +57,8 @@ class TextEnv(gymnasium.Env[str, str]):
     and may write ``admissible()`` (the canonical actions possible now, where they are few).
     """
 
-    metadata: dict[str, Any] = {"render_modes": ["ansi"]}  # noqa: RUF012 (Gymnasium's type)
+    # typed as Gymnasium types it; its wrappers warn when no rate is named, though text has none
+    metadata: dict[str, Any] = {"render_modes": ["ansi"], "render_fps": 1}  # noqa: RUF012
 
     family: ClassVar[str]
     levels: ClassVar[Mapping[str, Any]]
@@ -255,6 +256,9 @@ def make(environment: str, **settings: Any) -> TextEnv:
 
 def environment_class(environment: str) -> type[TextEnv]:
     """The class behind an environment id or a ``module:Class-level`` reference."""
+    if environment in list(registry.ENVIRONMENTS):
+        ids = ", ".join(name for name in environment_ids() if name.startswith(f"{environment}-"))
+        raise UnknownNameError(f"{environment!r} names no level. Its levels: {ids}.")
     family, level = split_environment_id(environment)
     if family not in registry.ENVIRONMENTS:
         registry.ENVIRONMENTS.check(environment, environment_ids())

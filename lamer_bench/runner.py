@@ -8,6 +8,7 @@ same scored content.
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -70,10 +71,10 @@ def run(
     name = agent if isinstance(agent, str) else agent.name or type(agent).__name__
     player = make_agent(agent) if isinstance(agent, str) else agent
     pool = EnvironmentPool(environment)
-    player.prepare(pool.env.environment)
+    agent_settings = _prepare(player, name, pool.env.environment)
     settings = Settings(
         agent=name,
-        agent_settings=player.settings(),
+        agent_settings=agent_settings,
         memory=choose_memory(player, memory, name),
         environment=environment,
         environment_version=pool.env.version,
@@ -81,7 +82,7 @@ def run(
         tasks=_check_tasks(pool.env.environment, check_split(split), tasks),
         episodes=at_least_one("episodes", episodes),
         repeats=at_least_one("repeats", repeats),
-        control_episodes=_check_control(control_episodes, episodes),
+        control_episodes=_check_control(control_episodes, episodes, player),
         seed=seed,
         limits=limits or suites.limits_of(pool.env),
         suite=suites.suite_reference(pool.env.environment),
@@ -337,6 +338,21 @@ def make_agent(name: str) -> Agent:
         ) from error
 
 
+def _prepare(agent: Agent, name: str, environment: str) -> dict[str, Any]:
+    """Let the agent load what it needs; returns its settings."""
+    try:
+        agent.prepare(environment)
+        settings = agent.settings()
+        json.dumps(settings)
+    except LamerBenchError:
+        raise
+    except Exception as error:
+        raise SettingError(
+            f"The agent {name!r} cannot prepare for {environment}: {type(error).__name__}: {error}"
+        ) from error
+    return settings
+
+
 def choose_memory(agent: Agent, memory: str | None, name: str) -> Memory:
     """The asked memory mode if the agent can use it; its default when none is asked for."""
     if memory is None:
@@ -366,9 +382,10 @@ def _check_tasks(environment: str, split: Split, tasks: int) -> int:
     return at_least_one("tasks", tasks)
 
 
-def _check_control(control_episodes: int | None, episodes: int) -> int:
+def _check_control(control_episodes: int | None, episodes: int, agent: Agent) -> int:
+    """As many as the trial has unless said; none for a person, whose memory cannot be wiped."""
     if control_episodes is None:
-        return episodes
+        return 0 if agent.is_interactive else episodes
     if control_episodes < 0:
         raise SettingError(f"control_episodes must be at least 0, not {control_episodes}.")
     return control_episodes

@@ -287,7 +287,7 @@ def num_expected_trials(settings: Settings) -> int:
 def _group(
     trials: Sequence[Trial], settings: Settings
 ) -> dict[str, tuple[list[Trial], list[Trial]]]:
-    """Task id -> (trials, controls), in the order of the tasks' first appearance in sorted keys."""
+    """Task id -> (trials, controls), in the order of the tasks' indices."""
     seen: set[tuple[str, str, int]] = set()
     by_task: dict[str, tuple[list[Trial], list[Trial]]] = {}
     for trial in trials:

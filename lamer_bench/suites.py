@@ -7,12 +7,10 @@ never share a table.
 
 Two digests, both SHA-256 in hexadecimal:
 
-* of a split: over the lines ``<task id> <hash_fingerprint(fingerprint)>\\n`` of its tasks, by
-index;
+* of a split: over lines ``<task id> <hash_fingerprint(fingerprint)>\\n`` of its tasks in order;
 * of an environment (`SuiteReference.digest`, stored in every run): over the canonical JSON (sorted
-keys, no
-  spaces) of ``{"suite", "version", "environment", "limits", "entry"}``, where ``limits`` are the
-  environment's `Limits` and ``entry`` its `SuiteEntry`, split digests included.
+  keys, no spaces) of ``{"suite", "version", "environment", "limits", "entry"}``, where ``limits``
+  are the environment's `Limits` and ``entry`` its `SuiteEntry`, split digests included.
 """
 
 from __future__ import annotations

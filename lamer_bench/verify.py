@@ -1,5 +1,4 @@
-"""verify(): replay a run folder turn by turn and name the first place where it is not what would
-happen.
+"""verify(): replay a run folder turn by turn and name the first place where it diverges.
 
 The replay is the protocol itself: `play` is driven with the recorded answers in the place of the
 agent, and the trial that comes out is compared with the stored one. Rewards, ends, observations and
@@ -15,8 +14,7 @@ What it cannot show:
 * that the run was the only one: the best of ten seeds replays as well as the first;
 * that the token counts, seconds and provenance are true;
 * that a void trial was broken by infrastructure. The scores therefore carry bounds with voids
-counted as
-  losses and as wins.
+  counted as losses and as wins.
 
 An answer or reflection that was rewritten without consequence (another reasoning before the same
 action) is noticed by the trial's digest, unless the digest was rewritten too: a digest is a
@@ -25,6 +23,7 @@ checksum, no signature.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -200,6 +199,8 @@ class _Checker:
             raise _Diverged(Divergence(TRIALS_FILE, "whole lines", str(error))) from error
 
     def _check_trial(self, env: TextEnv, plan: TrialPlan, stored: Trial) -> Trial:
+        if not 0 <= stored.seconds < math.inf:
+            raise _Diverged(_in_trial(stored, "seconds", "a number", str(stored.seconds)))
         if stored.void is not None:
             _check_void(env, plan, stored)
             self.num_voids += 1
@@ -239,13 +240,13 @@ def _check_suite(settings: Settings, env: TextEnv) -> None:
     if name not in suites.suite_names():
         raise _Diverged(Divergence("suite", " or ".join(suites.suite_names()), _short(name)))
     suite = suites.load_suite(name)
-    is_listed = settings.environment in suite
-    expected = suite.reference(settings.environment) if is_listed else None
+    is_listed = env.environment in suite
+    expected = suite.reference(env.environment) if is_listed else None
     if settings.suite != expected:
         raise _Diverged(_differs("suite", expected, settings.suite))
     if not is_listed:
         return
-    num_tasks = suite.num_tasks(settings.environment, settings.split)
+    num_tasks = suite.num_tasks(env.environment, settings.split)
     if settings.tasks > num_tasks:
         got = f"{settings.tasks} tasks"
         raise _Diverged(Divergence("tasks", f"at most {num_tasks} tasks of the suite", got))

@@ -64,7 +64,7 @@ def record_trials(settings: Settings, agent: Agent) -> list[Trial]:
     env = make(settings.environment)
     trials = []
     for index in range(settings.tasks):
-        task = Task(settings.environment, settings.split, index)
+        task = Task(env.environment, settings.split, index)
         for repeat in range(settings.repeats):
             for kind, num_episodes in (
                 ("trial", settings.episodes),

@@ -181,7 +181,8 @@ except RecordError as error:
 def test_a_full_disk_keeps_everything_that_was_whole(folder: RunFolder) -> None:
     pytest.importorskip("resource")
     command = [sys.executable, "-c", _FILLS_THE_DISK, str(folder.path)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    home = Path(__file__).parent.parent
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=home)
     assert "File too large" in done.stdout
     stored = list(folder.trials())
     assert len(stored) >= 2

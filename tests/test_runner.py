@@ -143,8 +143,10 @@ run(SlowGuesser(), "doors-easy", tasks=200, batch=4, out=sys.argv[1])
 def test_kill_9_and_the_same_command_give_the_content_of_an_undisturbed_run(tmp_path: Path) -> None:
     undisturbed = play(toys.SlowGuesser(), tmp_path / "undisturbed", tasks=200)
     folder = RunFolder(tmp_path / "killed")
-    process = subprocess.Popen([sys.executable, "-c", _KILLED, str(folder.path)])
+    words = [sys.executable, "-c", _KILLED, str(folder.path)]
+    process = subprocess.Popen(words, cwd=Path(__file__).parent.parent)
     while not (folder.trials_path.exists() and folder.trials_path.stat().st_size > 5_000):
+        assert process.poll() is None
         time.sleep(0.01)
     time.sleep(random.Random(os.getpid()).uniform(0, 0.3))
     process.send_signal(signal.SIGKILL)
@@ -193,7 +195,7 @@ def test_an_interrupted_run_keeps_what_is_finished_and_goes_on(tmp_path: Path) -
     assert digest(play(toys.Guesser(), tmp_path / "run", tasks=40)) == whole
 
 
-# Other settings, and folders that are not as they should be ------------------------------------------
+# Other settings, and folders that are not as they should be ---------------------------------------
 
 
 def test_other_settings_are_refused_and_named(tmp_path: Path) -> None:
@@ -280,7 +282,7 @@ def test_a_disk_that_fills_up_stops_the_run_and_keeps_the_rest(
     assert digest(play(toys.Guesser(), tmp_path / "run")) == whole
 
 
-# Agents that break ----------------------------------------------------------------------------------
+# Agents that break --------------------------------------------------------------------------------
 
 
 def test_an_agent_that_raises_on_some_views_loses_those_trials_only(tmp_path: Path) -> None:
@@ -316,11 +318,11 @@ def test_an_agent_that_always_hangs_does_not_stop_the_run(tmp_path: Path) -> Non
 def test_a_slow_agent_is_asked_in_smaller_batches_instead_of_being_given_up(tmp_path: Path) -> None:
     class Slow(toys.Guesser):
         def act(self, views: Sequence[View]) -> Sequence[Answer | str]:
-            time.sleep(0.004 * len(views))
+            time.sleep(0.03 * len(views))
             return super().act(views)
 
-    limits = Limits(turns=5, answer_characters=99, turn_seconds=0.03, trial_seconds=0.05)
-    folder = play(Slow(), tmp_path / "run", limits=limits)
+    limits = Limits(turns=5, answer_characters=99, turn_seconds=0.2, trial_seconds=0.25)
+    folder = play(Slow(), tmp_path / "run", limits=limits, episodes=1, control_episodes=0)
     assert not [reason for reason in voids(folder) if "question" in reason]
 
 
@@ -408,7 +410,7 @@ def test_a_run_leaves_no_thread_behind(tmp_path: Path) -> None:
     assert not set(threading.enumerate()) - before
 
 
-# Environments that break -----------------------------------------------------------------------------
+# Environments that break --------------------------------------------------------------------------
 
 
 def test_an_environment_that_raises_gives_void_trials(tmp_path: Path) -> None:
@@ -420,7 +422,7 @@ def test_an_environment_that_raises_gives_void_trials(tmp_path: Path) -> None:
     assert digest(alone) == digest(folder)
 
 
-# Settings that cannot be --------------------------------------------------------------------------------
+# Settings that cannot be --------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -441,6 +443,7 @@ def test_an_environment_that_raises_gives_void_trials(tmp_path: Path) -> None:
         ),
         (lambda out: play(toys.NoMemory(), out, memory="both"), SettingError, "It can use: none"),
         (lambda out: play("tests.toys:CannotStart", out), SettingError, "OSError: no weights"),
+        (lambda out: play(toys.CannotPrepare(), out), SettingError, "KeyError: 'weights'"),
         (lambda out: play("tests.toys:NotAnAgent", out), UnknownNameError, "does not inherit"),
         (lambda out: play("tests.toys:Absent", out), UnknownNameError, "cannot be loaded"),
         (

@@ -32,23 +32,24 @@ from tests.recorded import record_trials, settings_for, write_run
 from tests.toys import Guesser
 
 
-class ScriptedEpisodes:
-    """Builds trials out of words: each word is an episode, each letter an action, ``!`` a win,
+def trial(index: int, words: str, kind: str = "trial", repeat: int = 0) -> Trial:
+    """A trial out of words: each word is an episode, each letter an action, a final ``!`` a win,
     ``?`` an answer that is no action."""
+    episodes = [_episode(number, word) for number, word in enumerate(words.split())]
+    return _trial(index, kind, repeat, episodes, None)
 
-    @staticmethod
-    def trial(index: int, words: str, kind: str = "trial", repeat: int = 0) -> Trial:
-        memory = "none" if kind == "control" else "both"
-        key = (kind, f"doors-easy/test/{index}", repeat)
-        episodes = [_episode(number, word) for number, word in enumerate(words.split())]
-        return Trial.of(key, memory=memory, fingerprint=f"{index}", episodes=episodes)
 
-    @staticmethod
-    def void(index: int, kind: str = "trial", repeat: int = 0) -> Trial:
-        memory = "none" if kind == "control" else "both"
-        key = (kind, f"doors-easy/test/{index}", repeat)
-        broken = Void(type="TimeoutError", message="no answer")
-        return Trial.of(key, memory=memory, fingerprint=f"{index}", episodes=[], void=broken)
+def void(index: int, kind: str = "trial", repeat: int = 0) -> Trial:
+    """A trial that was broken."""
+    return _trial(index, kind, repeat, [], Void(type="TimeoutError", message="no answer"))
+
+
+def _trial(
+    index: int, kind: str, repeat: int, episodes: list[Episode], broken: Void | None
+) -> Trial:
+    memory = "none" if kind == "control" else "both"
+    key = (kind, f"doors-easy/test/{index}", repeat)
+    return Trial.of(key, memory=memory, fingerprint=f"{index}", episodes=episodes, void=broken)
 
 
 def _episode(index: int, word: str) -> Episode:
@@ -72,9 +73,6 @@ def _episode(index: int, word: str) -> Episode:
         final_observation="end",
         reflection=None if has_won else Reflection(text="hm", prompt_tokens=5, answer_tokens=1),
     )
-
-
-trial, void = ScriptedEpisodes.trial, ScriptedEpisodes.void
 
 
 def values(estimates):

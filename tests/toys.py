@@ -42,8 +42,9 @@ class Doors(TextEnv):
     ## Reward
     +1 for a right door, 10 for the last one, 0 for a wrong one, -1 for an answer that is no action.
 
-    ## Ends Won behind the last room's right door, lost behind the first wrong one, out of turns at
-    the limit.
+    ## Ends
+    Won behind the last room's right door, lost behind the first wrong one, out of turns at the
+    limit.
 
     ## Levels
     `easy` has 3 rooms of 3 doors, `hard` 5 rooms of 5.
@@ -220,6 +221,13 @@ class CannotStart(Agent):
 
     def __init__(self) -> None:
         raise OSError("no weights")
+
+
+class CannotPrepare(Agent):
+    """Raises when it is told what it will play."""
+
+    def prepare(self, environment: str) -> None:
+        raise KeyError("weights")
 
 
 class NotAnAgent:

@@ -31,7 +31,7 @@ class Player(Protocol):
 
 
 class ExplorerAgent(Agent):
-    """Asks the player of each view's family."""
+    """Infers and searches with what was seen so far, all attempts together; no hidden state."""
 
     name: ClassVar[str] = "explorer"
     memories: ClassVar[Sequence[Memory]] = ("history", "reflection", "both", "none")

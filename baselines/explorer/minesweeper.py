@@ -95,8 +95,8 @@ class MinesweeperPlayer:
 
     def answer(self, view: View) -> str:
         """``<action>(row,column)</action>``."""
-        board, best = best_cells(view)
-        return f"<action>{board.name(view.rng.choice(best))}</action>"
+        seen = outlook(view)
+        return f"<action>{seen.board.name(view.rng.choice(seen.best))}</action>"
 
     def reflect(self, view: View) -> str:
         """The board as all attempts so far have shown it."""
@@ -119,18 +119,38 @@ def remembered(view: View) -> Knowledge:
     return Knowledge(dict(kept.numbers), set(kept.mines))
 
 
-def best_cells(view: View) -> tuple[Board, list[int]]:
-    """The board and the hidden cells that are mines in the fewest layouts (all of them, never empty)."""
+@dataclass(frozen=True)
+class Outlook:
+    """What exact inference says about a position."""
+
+    board: Board
+    hidden: list[int]
+    """Cells that can be opened; never empty."""
+    weights: list[int]
+    """For each cell the number of layouts in which it is a mine."""
+
+    @property
+    def best(self) -> list[int]:
+        """The hidden cells that are mines in the fewest layouts."""
+        least = min(self.weights[cell] for cell in self.hidden)
+        return [cell for cell in self.hidden if self.weights[cell] == least]
+
+    def risks(self) -> list[float]:
+        """For each cell the probability of a mine, 0..1."""
+        layouts = sum(self.weights) // self.board.mines  # each layout counts its mines once
+        return [weight / layouts for weight in self.weights]
+
+
+def outlook(view: View) -> Outlook:
+    """Infer from everything that the view shows and remembers."""
     board = Board.from_rules(view.rules)
     glyphs = board.read(view.observation)
     if glyphs is None:
         raise AgentError("The observation shows no board.")
     knowledge = remembered(view)
     knowledge.add(board, glyphs)
-    weights = mine_weights(board, knowledge)
     hidden = [cell for cell, glyph in enumerate(glyphs) if glyph == board.hidden]
-    least = min(weights[cell] for cell in hidden)
-    return board, [cell for cell in hidden if weights[cell] == least]
+    return Outlook(board, hidden, mine_weights(board, knowledge))
 
 
 def mine_weights(board: Board, knowledge: Knowledge) -> list[int]:

@@ -92,7 +92,7 @@ class Room:
 
     @cached_property
     def pushes_to(self) -> list[dict[int, int]]:
-        """For each target: the pushes that bring a lone box there, from every cell that it can come from."""
+        """For each target: the pushes that bring a lone box there, from each possible cell."""
         return [self._pushes_to(target) for target in sorted(self.targets)]
 
     def _pushes_to(self, target: int) -> dict[int, int]:
@@ -116,7 +116,7 @@ class Room:
         )
 
     def frozen(self, boxes: Boxes) -> Boxes:
-        """The boxes that can never be moved again: walls and other such boxes block both their axes."""
+        """The boxes that can never move again: walls and other such boxes block both their axes."""
         stuck = boxes
         while True:
             free = {
@@ -320,7 +320,7 @@ def pushes_made(rules: Rules, turns: Sequence[PastTurn]) -> list[tuple[int, str]
 
 
 def failed_boxes(view: View, rules: Rules) -> set[Boxes]:
-    """Every arrangement of boxes that earlier attempts reached, from their turns or their reflections."""
+    """Every arrangement of boxes that earlier attempts reached, from their turns or reflections."""
     room, position = read_board(rules, view.observation)
     failed = set()
     for episode in view.earlier:

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from baselines.explorer.minesweeper import MinesweeperPlayer, best_cells
+from baselines.explorer.minesweeper import MinesweeperPlayer, outlook
 from baselines.prompts import CLOSING_TAGS, compact
 from lamer_bench import Answer, Task, TrialPlan, View, make, play
 
@@ -37,6 +37,8 @@ class Demonstration:
     prompt: tuple[int, ...]
     targets: tuple[int, ...]
     """``act``: all equally best action tokens. ``reflect``: the reflection's tokens in order."""
+    risks: NDArray[np.float32] | None
+    """``act``: probability of a mine for each cell (rows, columns)."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,7 @@ class Batch:
     tokens: NDArray[np.int64]  # (B, T) prompt, then the answer's tokens but the last
     prompt_length: int
     targets: Sequence[tuple[int, ...]]  # B of them
+    risks: NDArray[np.float32] | None  # (B, rows, columns) for actions
 
 
 @dataclass(frozen=True)
@@ -68,14 +71,17 @@ def demonstrate(task: Task, tokenizer: Tokenizer) -> Iterator[Demonstration]:
     while True:
         prompt = tuple(tokenizer.encode(compact(ask.view, ask.kind)).ids)
         if ask.kind == "act":
-            board, best = best_cells(ask.view)
-            targets = tuple(tokenizer.token_to_id(board.name(cell)) for cell in best)
-            answer = _played(ask.view, rng, strength, [board.name(cell) for cell in best])
+            seen = outlook(ask.view)
+            best = [seen.board.name(cell) for cell in seen.best]
+            targets = tuple(tokenizer.token_to_id(name) for name in best)
+            risks = np.array(seen.risks(), np.float32).reshape(seen.board.rows, -1)
+            answer = _played(ask.view, rng, strength, best)
         else:
             answer = teacher.reflect(ask.view)
             text = answer.removeprefix("<remark>")
             targets = tuple(tokenizer.encode(text).ids)
-        yield Demonstration(ask.kind, prompt, targets)
+            risks = None
+        yield Demonstration(ask.kind, prompt, targets, risks)
         try:
             ask = trial.send(Answer(answer))
         except StopIteration:
@@ -130,6 +136,7 @@ def _same_shape(
                 assert all(shown.targets[-1] == close for shown in part)
                 tokens = [[*shown.prompt, *shown.targets[:-1]] for shown in part]
             targets = [shown.targets for shown in part]
-            made.append(Batch(kind, np.array(tokens), prompt_length, targets))
+            risks = np.stack([shown.risks for shown in part]) if kind == "act" else None  # type: ignore[misc]
+            made.append(Batch(kind, np.array(tokens), prompt_length, targets, risks))
     rng.shuffle(made)
     return made

@@ -53,6 +53,8 @@ class TrainSettings:
     """PPO's clip range of the probability ratio."""
     entropy_bonus: float = 0.001
     temperature: float = 1.0
+    checkpoint_steps: int = 5
+    """Steps between checkpoints."""
     seed: int = 0
 
 
@@ -87,7 +89,7 @@ def train(settings: Any, credit: Credit, out: str | Path) -> Path:
                 "update_seconds": time.perf_counter() - rolled,
             },
         )
-        if (step + 1) % 5 == 0 or step + 1 == settings.steps:
+        if (step + 1) % settings.checkpoint_steps == 0 or step + 1 == settings.steps:
             save_checkpoint(out, settings, model, [optimizer], {"step": step + 1})
     folder = out / "policy"
     algorithm = type(settings).__name__.removesuffix("Settings").lower()

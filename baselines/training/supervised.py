@@ -21,8 +21,18 @@ from baselines.prompts import CLOSING_TAGS
 from baselines.training.checkpoint import load_checkpoint, save_checkpoint
 from baselines.training.demonstrations import Batch, Rows, batches, demonstrate
 from baselines.training.log import TrainingLog
-from baselines.training.model import ModelSize, build_model, build_tokenizer, save_policy
+from baselines.training.model import (
+    LARGEST_BOARD,
+    ModelSize,
+    build_model,
+    build_tokenizer,
+    save_policy,
+)
 from lamer_bench.task import Task
+
+
+RISK_WEIGHT = 10.0
+"""Of the mean over cells; 36 cells hold more to learn from than one action."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +62,9 @@ class SupervisedSettings:
     chunk_trials: int = 1500
     """Trials that are demonstrated, shuffled and used together."""
     size: ModelSize = ModelSize()
+    """Shape of the network, as JSON."""
+    checkpoint_steps: int = 100
+    """Steps between checkpoints."""
     seed: int = 0
 
 
@@ -60,6 +73,9 @@ def train_supervised(settings: SupervisedSettings, out: str | Path) -> Path:
     out = Path(out)
     tokenizer = build_tokenizer()
     model = build_model(tokenizer, settings.size, settings.seed)
+    model.risk_head = torch.nn.Linear(settings.size.width, LARGEST_BOARD)
+    for parameter in model.risk_head.parameters():
+        torch.nn.init.zeros_(parameter)
     optimizers = make_optimizers(model, settings)
     state = load_checkpoint(out, settings, model, optimizers)
     step, chunk, position = state.get("step", 0), state.get("chunk", 0), state.get("position", 0)
@@ -95,7 +111,7 @@ def train_supervised(settings: SupervisedSettings, out: str | Path) -> Path:
                     "tokens_per_second": num_tokens / (time.perf_counter() - started),
                 },
             )
-            if step % 100 == 0 or step == settings.steps:
+            if step % settings.checkpoint_steps == 0 or step == settings.steps:
                 save_checkpoint(
                     out,
                     settings,
@@ -116,7 +132,8 @@ def batch_loss(
 ) -> tuple[torch.Tensor, float]:
     """Cross-entropy to the teacher, and how often the likeliest token is one of the teacher's."""
     tokens = torch.from_numpy(batch.tokens)
-    hidden = model.model(tokens).last_hidden_state[:, batch.prompt_length - 1 :]  # (B, A, D)
+    states = model.model(tokens).last_hidden_state  # (B, T, D)
+    hidden = states[:, batch.prompt_length - 1 :]  # (B, A, D)
     log_probabilities = F.log_softmax(model.lm_head(hidden), dim=-1)  # (B, A, V)
     if batch.kind == "reflect":
         targets = torch.tensor(batch.targets)  # (B, A)
@@ -131,7 +148,21 @@ def batch_loss(
     closing = -log_probabilities[:, 1, close].mean()
     chosen = log_probabilities[:, 0].argmax(-1)
     accuracy = (soft.gather(1, chosen[:, None]) > 0).float().mean().item()
-    return loss + 0.1 * closing, accuracy
+    risk = RISK_WEIGHT * risk_loss(model, states, batch)
+    return loss + 0.1 * closing + risk, accuracy
+
+
+def risk_loss(model: LlamaForCausalLM, states: torch.Tensor, batch: Batch) -> torch.Tensor:
+    """Cross-entropy of each row's mine probabilities, read off that row's pause token; 0 is perfect.
+
+    The head exists in training only: it makes the pause tokens hold what the action needs.
+    """
+    assert batch.risks is not None
+    risks = torch.from_numpy(batch.risks)  # (B, R, C)
+    end = batch.prompt_length - 1  # the opening tag
+    logits = model.risk_head(states[:, end - risks.shape[1] : end])[:, :, : risks.shape[2]]
+    entropy = F.binary_cross_entropy(risks, risks)
+    return F.binary_cross_entropy_with_logits(logits, risks) - entropy
 
 
 def make_optimizers(

@@ -53,15 +53,15 @@ class Level:
     """Size, boxes, length of the shortest solution, limits and symbols."""
 
     description: str
-    rows: int
-    """With the outer wall."""
-    columns: int
     boxes: int
     min_moves: int
     """Least and greatest length of a room's shortest solution, in moves."""
     max_moves: int
-    moves_per_turn: int
     turn_limit: int
+    moves_per_turn: int = 3
+    rows: int = 6
+    """With the outer wall."""
+    columns: int = 6
     symbols: Symbols = PAPER
     min_floor: int = 0
     """Rooms with fewer cells inside are not searched: hardly any holds so long a solution."""
@@ -104,16 +104,46 @@ class Sokoban(TextEnv):
 
     family: ClassVar[str] = "sokoban"
     levels: ClassVar[dict[str, Level]] = {
-        "easy": Level("6x6, 1 box, 2 to 9 moves, 1 move a turn", 6, 6, 1, 2, 9, 1, 20),
-        "medium": Level("6x6, 2 boxes, 6 to 18 moves, 3 moves a turn", 6, 6, 2, 6, 18, 3, 12),
+        "easy": Level(
+            "6x6, 1 box, 2 to 9 moves, 1 move a turn",
+            boxes=1,
+            min_moves=2,
+            max_moves=9,
+            moves_per_turn=1,
+            turn_limit=20,
+        ),
+        "medium": Level(
+            "6x6, 2 boxes, 6 to 18 moves, 3 moves a turn",
+            boxes=2,
+            min_moves=6,
+            max_moves=18,
+            turn_limit=12,
+        ),
         "hard": Level(
-            "6x6, 3 boxes, 14 to 36 moves, 3 moves a turn", *(6, 6, 3, 14, 36, 3, 24), min_floor=13
+            "6x6, 3 boxes, 14 to 36 moves, 3 moves a turn",
+            boxes=3,
+            min_moves=14,
+            max_moves=36,
+            turn_limit=24,
+            min_floor=13,
         ),
         "ood": Level(
             "7x8, 2 boxes, 8 to 24 moves, 3 moves a turn, other symbols",
-            *(7, 8, 2, 8, 24, 3, 16, STANDARD),
+            rows=7,
+            columns=8,
+            boxes=2,
+            min_moves=8,
+            max_moves=24,
+            turn_limit=16,
+            symbols=STANDARD,
         ),
-        "paper": Level("6x6, 2 boxes, 5 to 21 moves, 7 turns of 3 moves", 6, 6, 2, 5, 21, 3, 7),
+        "paper": Level(
+            "6x6, 2 boxes, 5 to 21 moves, 7 turns of 3 moves",
+            boxes=2,
+            min_moves=5,
+            max_moves=21,
+            turn_limit=7,
+        ),
     }
     action_hint: ClassVar[str] = (
         "Name one of the moves up, down, left, right, like this: <action>up</action>; "
@@ -223,8 +253,8 @@ class Sokoban(TextEnv):
             answer = f"Answer with 1 to {most} moves in order, as <action>up, left</action>."
         return (
             f"Sokoban. The room has {level.rows} rows and {level.columns} columns. Push every box "
-            "onto a target. You push a box by moving against it; you cannot pull, nor push two boxes "
-            "at once.\n"
+            "onto a target. You push a box by moving against it; you cannot pull, nor push two "
+            "boxes at once.\n"
             f"Symbols: {symbols.wall} wall, {symbols.floor} floor, {symbols.target} target, "
             f"{symbols.box} box, {symbols.player} player, {symbols.box_on_target} box on a target, "
             f"{symbols.player_on_target} player on a target.\n"
@@ -319,7 +349,7 @@ class _GlyphMoves(NamedTuple):
     enter: dict[str, str]
     """A free glyph -> the player's glyph there."""
     push: dict[tuple[str, str], tuple[str, str, int]]
-    """(Box, free glyph behind it) -> (the player's glyph, the box's glyph, boxes gained on targets)."""
+    """(Box, free glyph behind it) -> (player's glyph, box's glyph, boxes gained on targets)."""
 
 
 @cache

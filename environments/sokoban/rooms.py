@@ -33,9 +33,9 @@ class Pull(NamedTuple):
     shift: int
     """By how many bits a state moves when the player walks."""
     boxes: list[tuple[int, int]]
-    """For each box: the states in which it stands behind the player, and their shift when it is pulled."""
+    """For each box: the states in which it stands behind the player, and the shift of a pull."""
     arrivals: int
-    """The states in which the player can have arrived by this move (none that wrapped around an edge)."""
+    """The states in which the player can have arrived by this move: none wrapped around an edge."""
 
 
 class Shape:
@@ -55,7 +55,7 @@ class Shape:
         self.num_symmetries = 8 if rows == columns else 4
 
     def draw_floor(self, rng: Random) -> int:
-        """Random walls (each cell with probability 1/4), and of the rest the part around one cell."""
+        """Random walls (each cell with chance 1/4), and of the rest the part around one cell."""
         walls = rng.getrandbits(self.num_cells) & rng.getrandbits(self.num_cells)
         cell = 1 << rng.randrange(self.num_cells)
         return self.reachable(cell, self.every_cell & ~walls | cell)
@@ -151,8 +151,8 @@ class Shape:
         moves = []
         for layer in reversed(layers[:distance]):
             for name, offset in self.offsets.items():
-                # A wrapped or blocked move leads to an index that the layer does not hold, except that a
-                # cell beyond the edge must not be taken for one in the next row: hence `neighbour`.
+                # A blocked move leads to an index that the layer does not hold; only a cell beyond
+                # the edge could be taken for one in the next row, hence `neighbour`.
                 ahead = self.neighbour(player, name)
                 moved = [box + offset if box == ahead else box for box in boxes]
                 is_push = moved != boxes
@@ -214,7 +214,7 @@ class Shape:
 
     @cached_property
     def _standing(self) -> list[list[int]]:
-        """``[who][cell]``: the states in which the player (0) or a box (1, 2, ...) stands on a cell."""
+        """``[who][cell]``: the states with the player (0) or a box (1, 2, ...) on a cell."""
         size = self.num_cells
         table = []
         for who in range(self.num_boxes + 1):
@@ -252,7 +252,7 @@ class Shape:
 
     @cached_property
     def _pulls(self) -> tuple[list[Pull], list[Pull]]:
-        """The moves that raise a state's index (down, right), and those that lower it (up, left)."""
+        """The moves that raise a state's index (down, right), and those that lower it."""
         pulls = {name: self._pull(name) for name in DIRECTIONS}
         return [pulls["down"], pulls["right"]], [pulls["up"], pulls["left"]]
 

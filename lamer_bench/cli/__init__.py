@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import os
 
-# Before any OpenMP library is loaded: threads that wait must not spin on a small machine.
+# Before NumPy or torch is loaded: threads that wait must not spin on a small machine, and the matrices
+# of the shipped models are too small to share among threads.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import sys
 from collections.abc import Sequence
@@ -29,7 +31,11 @@ app = typer.Typer(
 app.command("list")(playing.list_)
 app.command("play")(playing.play)
 app.command("run")(running.run)
-app.command("train")(running.train)
+app.command(
+    "train",
+    add_help_option=False,  # the settings of each algorithm are declared with it
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+)(running.train)
 app.command("score")(results.score)
 app.command("compare")(results.compare)
 app.command("verify")(results.verify)

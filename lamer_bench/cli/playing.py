@@ -7,11 +7,16 @@ from typing import Annotated, Any
 
 import typer
 
-from lamer_bench import registry
-from lamer_bench.agent import Agent
+from lamer_bench import registry, runner, suites
+from lamer_bench.agent import Answer
+from lamer_bench.asking import Asker
 from lamer_bench.cli import options, output
 from lamer_bench.env import TextEnv
-from lamer_bench.errors import UnknownNameError
+from lamer_bench.errors import AgentError, UnknownNameError
+from lamer_bench.protocol import Ask, TrialPlan
+from lamer_bench.protocol import play as start_trial
+from lamer_bench.record import Trial, Void
+from lamer_bench.task import Task
 
 
 def list_(as_json: options.AsJson = False) -> None:
@@ -70,68 +75,81 @@ def play(
     pause: Annotated[float, typer.Option(help="Seconds between an agent's turns.")] = 0.0,
 ) -> None:
     """Play one trial yourself, or watch an agent (--agent) turn by turn."""
-    from lamer_bench import protocol, runner
-    from lamer_bench.task import Task
-
     player = runner.make_agent(agent)
     world = runner.EnvironmentPool(env).take()
     player.prepare(world.environment)
-    plan = protocol.TrialPlan(
+    plan = TrialPlan(
         task=Task.parse(task if "/" in task else f"{world.environment}/{split}/{task}"),
         num_episodes=runner.at_least_one("episodes", episodes),
         memory=runner.choose_memory(player, memory, agent),
         seed=seed,
         tell_solution=player.told_solution,
     )
+    asker = Asker(player, suites.limits_of(world))
+    print(f"{plan.task}, {episodes} episodes, agent {agent}, memory {plan.memory}")
     try:
-        _watch(world, plan, player, agent, pause)
+        trial = _play(world, plan, asker, None if player.is_interactive else pause)
     except KeyboardInterrupt:
         print("\nStopped.")
+        return
+    finally:
+        asker.close()
+    won, count = trial.episodes[-1].end == "won", len(trial.episodes)
+    print(f"\n{'Won' if won else 'Not won'} in {count} attempt{'s' if count > 1 else ''}.")
 
 
-def _watch(world: TextEnv, plan: Any, player: Agent, name: str, pause: float) -> None:
-    from lamer_bench.asking import Asker
-    from lamer_bench.protocol import play as start
-    from lamer_bench.record import Void
-    from lamer_bench.suites import limits_of
-
-    asker = Asker(player, limits_of(world))
-    spectator: Any = _Spectator(world)
-    playing = start(spectator, plan)
-    print(f"{plan.task}, {plan.num_episodes} episodes, agent {name}, memory {plan.memory}")
+def _play(world: TextEnv, plan: TrialPlan, asker: Asker, pause: float | None) -> Trial:
+    """Play a trial and show it; without a ``pause`` the player shows to itself what it is asked."""
+    shown: Any = _Shown(world, is_silent=pause is None)
+    playing = start_trial(shown, plan)
     ask = next(playing)
-    if not player.is_interactive:
-        print(f"\n{ask.view.rules}")
     while True:
-        is_first = ask.kind == "act" and ask.view.turn == 0
-        if is_first and not player.is_interactive:
-            print(f"\n--- attempt {ask.view.episode + 1} ---\n{ask.view.observation}")
-        reply = asker.ask(ask.kind, [ask.view])[0]
-        if isinstance(reply, Void):
-            raise UnknownNameError(f"The agent {name!r} broke: {reply.type}: {reply.message}")
-        if not player.is_interactive:
-            print(f"\n> {reply.text.strip()}")
-            time.sleep(max(0.0, pause))
+        answer = _answer(ask, asker, pause)
         try:
-            ask = playing.send(reply)
+            ask = playing.send(answer)
         except StopIteration as stop:
-            won = stop.value.episodes[-1].end == "won"
-            count = len(stop.value.episodes)
-            print(f"\n{'Won' if won else 'Not won'} in {count} attempt{'s' if count > 1 else ''}.")
-            return
+            if pause is None:
+                print(f"\n{shown.last}")
+            return stop.value  # type: ignore[no-any-return]
 
 
-class _Spectator:
-    """An environment that prints what each action led to."""
+def _answer(ask: Ask, asker: Asker, pause: float | None) -> Answer:
+    reply = asker.ask(ask.kind, [ask.view])[0]
+    if isinstance(reply, Void):
+        raise AgentError(f"The agent broke: {reply.type}: {reply.message}")
+    if pause is not None:
+        print(f"\n> {reply.text.strip()}")
+        time.sleep(max(0.0, pause))
+    return reply
 
-    def __init__(self, world: TextEnv) -> None:
+
+class _Shown:
+    """An environment that shows what happens in it, unless it is told to be silent."""
+
+    def __init__(self, world: TextEnv, *, is_silent: bool) -> None:
         self._world = world
+        self._is_silent = is_silent
+        self._num_attempts = 0
+        self.last = ""
+        """What the last action led to."""
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._world, name)
 
+    def reset(self) -> tuple[str, dict[str, Any]]:
+        """Start an attempt, and show how it looks."""
+        start = self._world.reset()
+        self._num_attempts += 1
+        if not self._is_silent:
+            if self._num_attempts == 1:
+                print(f"\n{self._world.rules()}")
+            print(f"\n--- attempt {self._num_attempts} ---\n{start[0]}")
+        return start
+
     def step(self, action: str) -> tuple[str, float, bool, bool, dict[str, Any]]:
         """Act, and show the result."""
         step = self._world.step(action)
-        print(f"\n{step[0]}\nreward {step[1]:g}")
+        self.last, reward, *_ = step
+        if not self._is_silent:
+            print(f"\n{self.last}\nreward {reward:g}")
         return step

@@ -44,7 +44,9 @@ def verify(
     run_dir: options.RunDir,
     allow_imports: Annotated[
         bool,
-        typer.Option(help="Run an environment that the folder names as module:Class-level."),
+        typer.Option(
+            "--allow-imports", help="Import a module:Class-level environment; it runs code."
+        ),
     ] = False,
     as_json: options.AsJson = False,
 ) -> None:
@@ -75,17 +77,25 @@ def check(
     ],
     as_json: options.AsJson = False,
 ) -> None:
-    """Check a class against the environment or agent contract."""
-    from lamer_bench import checks, registry
+    """Check a class against the environment or agent contract; exit with 1 where it breaks it."""
+    from lamer_bench import checks
+    from lamer_bench.errors import ContractError
 
-    if target in list(registry.AGENTS):
-        checks.check_agent(target)
-    else:
-        checks.check_environment(target)
+    kept: list[str] = []
+    fault = None
+    try:
+        kept = checks.check(target)
+    except ContractError as error:
+        fault = str(error)
     if as_json:
-        output.print_json({"target": target, "ok": True})
+        output.print_json({"target": target, "is_ok": not fault, "kept": kept, "fault": fault})
+    elif fault is None:
+        print("\n".join(f"kept  {promise}" for promise in kept))
+        print(f"{target} keeps all {len(kept)} promises of its contract.")
     else:
-        print(f"{target} keeps its contract.")
+        print(fault)
+    if fault is not None:
+        raise typer.Exit(1)
 
 
 def print_scores(scores: Scores) -> None:
@@ -120,7 +130,7 @@ def _rows(scores: Scores) -> Iterator[tuple[str, str, str, str]]:
         remark = f"nats, at most {most:.2f} (m = {settings.control_episodes})"
         yield _row("trajectory entropy", scores.trajectory_entropy, remark)
         yield _row("distinct share", scores.distinct_share, "of memory-wiped episodes")
-    yield _row("invalid rate", scores.invalid_rate, "answers that were no action")
+    yield _row("invalid rate", scores.invalid_rate, "share of answers")
     yield ("void trials", f"{scores.num_voids_in_all}", "", f"of {scores.num_trials}")
     prompt, answer = (
         cost.prompt_tokens + control.prompt_tokens,
@@ -132,7 +142,7 @@ def _rows(scores: Scores) -> Iterator[tuple[str, str, str, str]]:
     yield ("time", output.duration(seconds), "", f"{turns:,} turns")
     smallest = smallest_detectable_difference(len(scores.tasks)) if scores.tasks else None
     shown = "-" if smallest is None else f"{smallest:.3f}"
-    yield ("detectable difference", shown, "", "in pass@k, same tasks, 80 % power")
+    yield ("detectable difference", shown, "", "in pass@k, at 80 % power")
 
 
 def _row(

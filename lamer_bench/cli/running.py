@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import shlex
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lamer_bench.cli import options, output
+from lamer_bench.errors import MissingExtraError
 
 if TYPE_CHECKING:
     from lamer_bench.runner import Progress
@@ -39,7 +41,9 @@ def run(
             show_default=False,
         ),
     ] = None,
-    fresh: Annotated[bool, typer.Option(help="Set an existing run aside and start anew.")] = False,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Set an existing run aside and start anew.")
+    ] = False,
     batch: Annotated[int, typer.Option(help="Trials in flight; changes the speed only.")] = 256,
     as_json: options.AsJson = False,
 ) -> None:
@@ -96,15 +100,17 @@ def _same_command() -> str:
     return shlex.join(["lamer-bench", *words])
 
 
-def train(
-    env: options.Environment = "minesweeper-hard",
-    out: Annotated[Path | None, typer.Option(help="Folder of checkpoints and logs.")] = None,
-    config: Annotated[Path | None, typer.Option(help="A file of settings.")] = None,
-    seed: Annotated[int, typer.Option(help="Seed of the training.")] = 0,
-    steps: Annotated[int | None, typer.Option(help="Updates; the recipe's unless said.")] = None,
-) -> None:
-    """Train the small language model: supervised first, then LaMer."""
-    import importlib
-
-    training: Any = importlib.import_module("baselines.training.cli")
-    training.train(env=env, out=out, config=config, seed=seed, steps=steps)
+def train(context: typer.Context) -> None:
+    """Train a small language model (`train --help`, `train lamer --help` list the settings)."""
+    try:
+        training: Any = importlib.import_module("baselines.training.cli")
+    except ImportError as error:
+        raise MissingExtraError(
+            f"Training needs packages that are not installed ({error}). "
+            'Install them: pip install "lamer-bench[train]"'
+        ) from error
+    result = training.main(context.args)
+    if "--json" in context.args:
+        output.print_json(result)
+    else:
+        print(f"Trained: {result['policy']}")

@@ -1,0 +1,118 @@
+"""`lamer-bench train`: the settings dataclass of an algorithm is its command line and its help.
+
+A field's name is the option, its default the default, the text beneath it the help.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import inspect
+import json
+import os
+import textwrap
+from collections.abc import Callable, Sequence
+from dataclasses import MISSING, Field, fields, is_dataclass
+from pathlib import Path
+from typing import Any, get_args, get_origin, get_type_hints
+
+from baselines.training.lamer import LamerSettings, train_lamer
+from baselines.training.supervised import SupervisedSettings, train_supervised
+from lamer_bench.errors import SettingError
+
+ALGORITHMS: dict[str, tuple[type, Callable[[Any, Path], Path]]] = {
+    "supervised": (SupervisedSettings, train_supervised),
+    "lamer": (LamerSettings, train_lamer),
+}
+
+
+def main(arguments: Sequence[str]) -> dict[str, Any]:
+    """Train as the arguments say; returns where the policy is and what it was trained with."""
+    parser = build_parser()
+    options = vars(parser.parse_args(arguments))
+    algorithm, out, threads = options.pop("algorithm"), options.pop("out"), options.pop("threads")
+    options.pop("json")
+    settings_class, train = ALGORITHMS[algorithm]
+    import torch
+
+    torch.set_num_threads(threads)
+    settings = settings_class(**options)
+    folder = train(settings, out)
+    return {"algorithm": algorithm, "policy": str(folder), "out": str(out)}
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """One subcommand for each algorithm."""
+    parser = argparse.ArgumentParser(
+        prog="lamer-bench train", description="Train a small language model. Resumes by itself."
+    )
+    algorithms = parser.add_subparsers(dest="algorithm", required=True, metavar="ALGORITHM")
+    for name, (settings_class, _) in ALGORITHMS.items():
+        summary = (inspect.getdoc(settings_class) or "").splitlines()[0]
+        command = algorithms.add_parser(
+            name, help=summary, formatter_class=argparse.ArgumentDefaultsHelpFormatter
+        )
+        command.add_argument(
+            "--out", type=Path, required=True, help="folder for checkpoints, log and policy"
+        )
+        command.add_argument(
+            "--threads", type=int, default=os.cpu_count() or 1, help="torch's CPU threads"
+        )
+        command.add_argument("--json", action="store_true", help="print one JSON object at the end")
+        _add_settings(command, settings_class)
+    return parser
+
+
+def _add_settings(command: argparse.ArgumentParser, settings_class: type) -> None:
+    hints = get_type_hints(settings_class)
+    helps = field_docs(settings_class)
+    for setting in fields(settings_class):
+        default = _default(setting)
+        kind = hints[setting.name]
+        options: dict[str, Any] = {"help": helps.get(setting.name, " "), "dest": setting.name}
+        if default is MISSING:
+            options["required"] = True
+        else:
+            options["default"] = default
+        if is_dataclass(kind) or get_origin(kind) is dict:
+            options["type"] = _from_json(kind)
+            options["metavar"] = "JSON"
+        elif get_origin(kind) is tuple:
+            options["nargs"] = "+"
+            options["type"] = get_args(kind)[0]
+        elif get_args(kind):
+            options["choices"] = get_args(kind)
+        else:
+            options["type"] = kind
+        command.add_argument("--" + setting.name.replace("_", "-"), **options)
+
+
+def field_docs(settings_class: type) -> dict[str, str]:
+    """The text beneath each field, over the class and its bases."""
+    docs: dict[str, str] = {}
+    for cls in reversed(settings_class.__mro__[:-1]):
+        body = ast.parse(textwrap.dedent(inspect.getsource(cls))).body[0]
+        assert isinstance(body, ast.ClassDef)
+        for node, following in zip(body.body, body.body[1:], strict=False):
+            is_text = isinstance(following, ast.Expr) and isinstance(following.value, ast.Constant)
+            if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and is_text:
+                docs[node.target.id] = " ".join(str(following.value.value).split())  # type: ignore[attr-defined]
+    return {name: text.replace("%", "%%") for name, text in docs.items()}
+
+
+def _default(setting: Field[Any]) -> Any:
+    if setting.default_factory is not MISSING:
+        return setting.default_factory()
+    return setting.default
+
+
+def _from_json(kind: Any) -> Callable[[str], Any]:
+    def read(text: str) -> Any:
+        try:
+            value = json.loads(text)
+            return kind(**value) if is_dataclass(kind) else value
+        except (json.JSONDecodeError, TypeError) as error:
+            raise SettingError(f"{text!r} is not JSON for this setting: {error}.") from error
+
+    read.__name__ = "JSON"
+    return read
