@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 from safetensors.numpy import load_file
+from threadpoolctl import ThreadpoolController
 from tokenizers import Tokenizer
 
 Array = NDArray[Any]
@@ -150,17 +151,18 @@ class SmallModel:
         by_length: dict[int, list[int]] = defaultdict(list)
         for index, prompt in enumerate(prompts):
             by_length[len(prompt)].append(index)
-        for same_length in by_length.values():
-            for start in range(0, len(same_length), ROWS_AT_ONCE):
-                rows = same_length[start : start + ROWS_AT_ONCE]
-                self._generate_rows(
-                    np.array([prompts[row] for row in rows]),
-                    [streams[row] for row in rows],
-                    [results[row] for row in rows],
-                    stop,
-                    max_tokens,
-                    temperature,
-                )
+        with _threads().limit(limits=1, user_api="blas"):
+            for same_length in by_length.values():
+                for start in range(0, len(same_length), ROWS_AT_ONCE):
+                    rows = same_length[start : start + ROWS_AT_ONCE]
+                    self._generate_rows(
+                        np.array([prompts[row] for row in rows]),
+                        [streams[row] for row in rows],
+                        [results[row] for row in rows],
+                        stop,
+                        max_tokens,
+                        temperature,
+                    )
         return results
 
     def _generate_rows(
@@ -215,6 +217,13 @@ def sample(logits: Array, draws: Array, temperature: float) -> tuple[Array, Arra
         thresholds = draws * cumulative[:, -1]
         chosen = (cumulative <= thresholds[:, None]).sum(axis=1).clip(max=logits.shape[1] - 1)
     return chosen, np.take_along_axis(log_probabilities, chosen[:, None], axis=1)[:, 0]
+
+
+@cache
+def _threads() -> ThreadpoolController:
+    """BLAS threads: the matrices are too small to share, and threads that wait for each other beside
+    another busy process cost many times more than they gain."""
+    return ThreadpoolController()
 
 
 def load_tokenizer(folder: str | Path) -> Tokenizer:

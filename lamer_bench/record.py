@@ -288,8 +288,8 @@ class RunFolder:
                     raise
         except OSError as error:
             raise RecordError(
-                f"Cannot write {self.trials_path}: {error.strerror}. Everything up to here is kept; "
-                "the same command goes on from it."
+                f"Cannot write {self.trials_path}: {error.strerror}. Everything up to here is "
+                "kept; the same command goes on from it."
             ) from error
 
 

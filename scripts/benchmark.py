@@ -271,7 +271,7 @@ def peer_results(with_peers: bool, seconds: float) -> dict[str, dict[str, object
     with tempfile.TemporaryDirectory() as folder:
         venv.create(folder, with_pip=True)
         python = str(Path(folder) / "bin" / "python")
-        failed = {}
+        failed: dict[str, dict[str, object]] = {}
         for name, version in PEERS.items():
             command = [python, "-m", "pip", "install", "--quiet", f"{name}=={version}"]
             finished = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -1,8 +1,8 @@
 """Speed of other libraries' MineSweeper and Sokoban, as JSON on standard output.
 
-Run by ``benchmark.py`` with the Python of the environment that holds the peers: it imports nothing of
-this project. No peer is charged for drawing pixels, nor for a reset in its steps. A peer that is not
-there, or breaks, is reported with the reason.
+Run by ``benchmark.py`` with the Python of the environment that holds the peers: it imports nothing
+of this project. No peer is charged for drawing pixels, nor a slow reset to its steps. A peer that
+is not there, or breaks, is reported with the reason.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ FLOORS: tuple[frozenset[str], ...] = (
     frozenset({"record"}),
     frozenset({"protocol", "suites", "provenance", "asking"}),
     frozenset({"runner", "scores"}),
-    frozenset({"verify", "checks"}),
+    frozenset({"verify", "checks", "comparison"}),
     frozenset({"cli"}),
 )
 """Modules of the core: each imports from the floors below its own only."""
@@ -27,7 +27,7 @@ FLOORS: tuple[frozenset[str], ...] = (
 OPEN_TO = {
     "environments": frozenset({"env", "task", "errors"}),
     "baselines": frozenset().union(*FLOORS) - {"cli", "plots"},
-    "leaderboard": frozenset({"record", "metrics", "scores", "verify", "suites", "task", "errors"}),
+    "leaderboard": frozenset({"record", "metrics", "scores", "comparison", "verify", "suites", "task", "errors"}),
 }
 """What the other rooms may import from the core."""
 
@@ -38,7 +38,7 @@ THIRD_PARTY = {
     "environments": {"numpy"},
     "baselines/training": {"numpy", "safetensors", "tokenizers", "torch", "transformers"},
     "baselines/human": {"rich"},
-    "baselines": {"numpy", "safetensors", "tokenizers"},
+    "baselines": {"numpy", "safetensors", "threadpoolctl", "tokenizers"},
     "leaderboard": {"flask", "sqlalchemy"},
 }
 """Other people's packages, by the longest beginning of a path that fits."""
@@ -86,8 +86,8 @@ def _import_faults(path: str, module: str) -> Iterator[str]:
 
 def _core_faults(path: str, module: str, says: str) -> Iterator[str]:
     room, _, rest = path.partition("/")
-    wanted = (module.split(".") + [""])[1]
-    if not wanted or not (ROOT / "lamer_bench" / f"{wanted}.py").exists() and wanted != "cli":
+    wanted = [*module.split("."), ""][1]
+    if wanted != "cli" and not (ROOT / "lamer_bench" / f"{wanted}.py").exists():
         wanted = "__init__"  # a name of the front page, such as `from lamer_bench import Task`
     own = rest.removesuffix(".py").partition("/")[0]
     if room == "lamer_bench":
@@ -95,7 +95,7 @@ def _core_faults(path: str, module: str, says: str) -> Iterator[str]:
             return
         if wanted == "__init__" or _floor(wanted) >= _floor(own):
             yield f"{says}: it is not below {own}"
-    elif wanted == "registry" and rest == "catalogue.py":
+    elif (rest, wanted) in (("catalogue.py", "registry"), ("__init__.py", "__init__")):
         return
     elif wanted not in OPEN_TO[room] and not (wanted == "__init__" and room == "baselines"):
         yield f"{says}: {room} may import {', '.join(sorted(OPEN_TO[room]))}"

@@ -8,6 +8,12 @@ import math
 import pytest
 
 from lamer_bench.agent import Agent
+from lamer_bench.comparison import (
+    compare,
+    compare_neighbours,
+    compare_scores,
+    require_comparable,
+)
 from lamer_bench.errors import RecordError, SettingError
 from lamer_bench.metrics import wilson_interval
 from lamer_bench.record import (
@@ -19,15 +25,7 @@ from lamer_bench.record import (
     Void,
     content_digest,
 )
-from lamer_bench.scores import (
-    Price,
-    compare,
-    compare_neighbours,
-    compare_scores,
-    require_comparable,
-    score,
-    score_run,
-)
+from lamer_bench.scores import Price, score, score_run
 from tests.recorded import record_trials, settings_for, write_run
 from tests.toys import Guesser
 

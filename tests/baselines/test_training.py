@@ -1,4 +1,4 @@
-"""Training end to end with a tiny model: it runs, it resumes after kill -9, it refuses other settings."""
+"""Training end to end with a tiny model: it runs, resumes after kill -9, refuses other settings."""
 
 import json
 import os
