@@ -1,7 +1,7 @@
 """Agents that are small trained language models: text in, text out, no torch.
 
-One class plays all trained policies that ship; they differ in their weights only. What an agent learnt in
-its trial is in its reflections; the weights never change during a run.
+One class plays all trained policies that ship; they differ in their weights only. What an agent
+learnt in its trial is in its reflections; the weights never change during a run.
 """
 
 from __future__ import annotations
@@ -49,7 +49,9 @@ class LanguageAgent(Agent):
     def prepare(self, environment: str) -> None:
         folder = self._folder()
         if not (folder / "model.safetensors").exists():
-            raise AgentError(f"There are no weights in {folder}; train them with `lamer-bench train`.")
+            raise AgentError(
+                f"There are no weights in {folder}; train them with `lamer-bench train`."
+            )
         self._model = SmallModel.from_folder(folder)
         self._tokenizer = load_tokenizer(folder)
 
@@ -100,8 +102,8 @@ class ShippedAgent(LanguageAgent):
         shipped = sorted(folder.parent.name for folder in WEIGHTS.glob(f"*/{self.algorithm}"))
         if self._family not in shipped:
             raise AgentError(
-                f"The shipped agent {self.algorithm!r} was not trained for {self._family!r}, only for "
-                f"{', '.join(shipped) or 'nothing yet'}. Train one with `lamer-bench train`."
+                f"The shipped agent {self.algorithm!r} was not trained for {self._family!r}, only "
+                f"for {', '.join(shipped) or 'nothing yet'}. Train one with `lamer-bench train`."
             )
         super().prepare(environment)
 

@@ -1,9 +1,10 @@
-"""Text backends. Here: a small Llama-type language model in NumPy, so that shipped agents need no torch.
+"""Text backends. Here: a small Llama-type language model in NumPy, so that shipped agents need no
+torch.
 
-The forward pass runs in float64. Sums taken in another order (another batch, another BLAS, another machine)
-then differ by about 1e-13, and a sampled token differs only where a uniform draw falls into such a gap
-between two tokens: a trial's outcome does not depend on its batch. Prompts of one length are stacked without
-padding.
+The forward pass runs in float64. Sums taken in another order (another batch, another BLAS, another
+machine) then differ by about 1e-13, and a sampled token differs only where a uniform draw falls
+into such a gap between two tokens: a trial's outcome does not depend on its batch. Prompts of one
+length are stacked without padding.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ from tokenizers import Tokenizer
 
 Array = NDArray[Any]
 ROWS_AT_ONCE = 32
-"""Prompts in one forward pass: enough to fill the matrix products, few enough to stay in the cache."""
+"""Prompts in one forward pass: enough to fill the matrix products, few enough to stay in the
+cache."""
 
 
 @dataclass(slots=True)
@@ -100,8 +102,8 @@ class SmallModel:
     def logits(self, tokens: Array, cache: list[tuple[Array, Array]] | None = None) -> Array:
         """Logits after the last of ``tokens`` (B, T) -> (B, V); ``cache`` holds what came before.
 
-        A cache is a list that this call extends: pass an empty list first, then the same list again with
-        the next tokens only.
+        A cache is a list that this call extends: pass an empty list first, then the same list again
+        with the next tokens only.
         """
         rows, length = tokens.shape
         past = cache[0][0].shape[2] if cache else 0
@@ -112,8 +114,10 @@ class SmallModel:
         for index, layer in enumerate(self.layers):
             is_last = index + 1 == len(self.layers)
             h = self._norm(x, layer.attention_norm).reshape(rows * length, self.width)
-            q, k, v = (self._heads(part, rows, length) for part in np.split(
-                h @ layer.query_key_value, 3, axis=1))
+            q, k, v = (
+                self._heads(part, rows, length)
+                for part in np.split(h @ layer.query_key_value, 3, axis=1)
+            )
             q, k = _rotate(q, cos, sin), _rotate(k, cos, sin)
             if cache is not None:
                 if index < len(cache):
@@ -146,7 +150,8 @@ class SmallModel:
         max_tokens: int,
         temperature: float = 1.0,
     ) -> list[Generation]:
-        """Sample a continuation of each prompt, each from its own stream; temperature 0 is greedy."""
+        """Sample a continuation of each prompt, each from its own stream; temperature 0 is
+        greedy."""
         results: list[Generation] = [Generation([], []) for _ in prompts]
         by_length: dict[int, list[int]] = defaultdict(list)
         for index, prompt in enumerate(prompts):
@@ -221,8 +226,8 @@ def sample(logits: Array, draws: Array, temperature: float) -> tuple[Array, Arra
 
 @cache
 def _threads() -> ThreadpoolController:
-    """BLAS threads: the matrices are too small to share, and threads that wait for each other beside
-    another busy process cost many times more than they gain."""
+    """BLAS threads: the matrices are too small to share, and threads that wait for each other
+    beside another busy process cost many times more than they gain."""
     return ThreadpoolController()
 
 

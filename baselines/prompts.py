@@ -1,9 +1,9 @@
 """Prompts: a View as text.
 
-`compact` is what the small shipped models read: the last reflection, the observation, and the opening tag
-of the answer. The page of rules, constant for an environment, is left out, and so are the admissible actions,
-which a board shows anyway. A reflection supersedes the ones before it: it is written with the former
-one in view, and repeating all of them would triple the prompt.
+`compact` is what the small shipped models read: the last reflection, the observation, and the
+opening tag of the answer. The page of rules, constant for an environment, is left out, and so are
+the admissible actions, which a board shows anyway. A reflection supersedes the ones before it: it
+is written with the former one in view, and repeating all of them would triple the prompt.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ from typing import Literal
 from lamer_bench.agent import View
 
 PAUSE = "1 2 3 4 5 6"
-"""Constant tokens before an action: room in which a causal network, having read the whole observation, works
-out what it needs (pause tokens, arXiv 2310.02226; here trained to hold the risks of a board's rows)."""
+"""Constant tokens before an action: room in which a causal network, having read the whole
+observation, works out what it needs (pause tokens, arXiv 2310.02226; here trained to hold the risks
+of a board's rows)."""
 
 
 def compact(view: View, kind: Literal["act", "reflect"]) -> str:

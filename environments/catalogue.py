@@ -1,4 +1,5 @@
-"""One line for each family: its name and where its class is. Strings only; nothing is imported here."""
+"""One line for each family: its name and where its class is. Strings only; nothing is imported
+here."""
 
 from lamer_bench.registry import ENVIRONMENTS
 

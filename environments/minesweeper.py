@@ -1,7 +1,8 @@
 """MineSweeper: find all safe cells of a board whose mines are fixed before the first move.
 
-The one decision to know: the mines do not depend on the first click (in most implementations they do),
-because every attempt of a trial must meet the same board. One safe cell is open at the start instead.
+The one decision to know: the mines do not depend on the first click (in most implementations they
+do), because every attempt of a trial must meet the same board. One safe cell is open at the start
+instead.
 """
 
 from __future__ import annotations
@@ -43,29 +44,29 @@ class Minesweeper(TextEnv):
     """Open every cell that holds no mine.
 
     ## Action
-    A hidden cell as ``(row,column)``, counted from 1 at the top left: ``(2,3)``. ``row 2 col 3`` and
-    ``2 3`` are the same action. A cell that is open, or off the board, is not an action.
+    A hidden cell as ``(row,column)``, counted from 1 at the top left: ``(2,3)``. ``row 2 col 3``
+    and ``2 3`` are the same action. A cell that is open, or off the board, is not an action.
 
     ## Observation
-    A line with the number of mines, then the board, one line for each row, cells separated by spaces:
-    ``?`` hidden, ``.`` no mine around, ``1`` to ``8`` mines around, ``*`` the mine that ended the
-    attempt. A last line says how it ended.
-    Opening a cell with no mine around opens its neighbours too, and so on.
+    A line with the number of mines, then the board, one line for each row, cells separated by
+    spaces: ``?`` hidden, ``.`` no mine around, ``1`` to ``8`` mines around, ``*`` the mine that
+    ended the attempt. A last line says how it ended. Opening a cell with no mine around opens its
+    neighbours too, and so on.
 
     ## Reward
-    +10 for the click that wins, +2 for one that opens several cells, +0.5 for one that opens one cell,
-    -0.1 for a mine, -1 for an answer that is not an action.
+    +10 for the click that wins, +2 for one that opens several cells, +0.5 for one that opens one
+    cell, -0.1 for a mine, -1 for an answer that is not an action.
 
     ## Ends
-    Won when every safe cell is open, lost at the first mine, out of turns at the level's limit. On the
-    levels of this suite the limit is the number of safe cells, so that it never cuts a player short;
-    level ``paper`` keeps the published 7 turns and draws only boards that 7 clicks can win.
+    Won when every safe cell is open, lost at the first mine, out of turns at the level's limit. On
+    the levels of this suite the limit is the number of safe cells, so that it never cuts a player
+    short; level ``paper`` keeps the published 7 turns and draws only boards that 7 clicks can win.
 
     ## Levels
     `easy`, `medium` and `hard` share the 6x6 board and differ in density: at ``hard`` ten of the 36
     cells are mines and guessing is unavoidable, so that what one attempt revealed decides the next.
-    `ood` is a shift in kind: a 5x8 rectangle, a density that lies between those of training, and other
-    glyphs (``#`` hidden, ``-`` blank, ``@`` mine). `paper` is the published setting.
+    `ood` is a shift in kind: a 5x8 rectangle, a density that lies between those of training, and
+    other glyphs (``#`` hidden, ``-`` blank, ``@`` mine). `paper` is the published setting.
 
     ## Splits
     A layout and its mirrored and rotated copies have one fingerprint and so belong to one split,
@@ -115,7 +116,8 @@ class Minesweeper(TextEnv):
         return f"minesweeper {self.board.rows}x{self.board.columns} {min(masks):x}"
 
     def solution(self) -> list[str]:
-        """One click for each region without neighbouring mines, then one for each cell left (3BV)."""
+        """One click for each region without neighbouring mines, then one for each cell left
+        (3BV)."""
         opened = self._flood(self._first, 0)
         clicks = []
         blanks_first = sorted(self._grid.cells, key=self._count)
@@ -129,11 +131,12 @@ class Minesweeper(TextEnv):
         board = self.board
         return (
             f"MineSweeper. The board has {board.rows} rows and {board.columns} columns and hides "
-            f"{board.mines} mines. Open every cell without a mine; opening a mine ends the attempt.\n"
+            f"{board.mines} mines. Open every cell without a mine; "
+            "opening a mine ends the attempt.\n"
             f"Symbols: {board.hidden} hidden, {board.blank} no mine around, 1 to 8 mines around "
             f"(up to eight neighbours), {board.mine} mine.\n"
-            "Opening a cell with no mine around opens its neighbours too. One safe cell is open at the "
-            f"start. You have {board.turn_limit} turns.\n"
+            "Opening a cell with no mine around opens its neighbours too. One safe cell is open "
+            f"at the start. You have {board.turn_limit} turns.\n"
             "Answer with one hidden cell, row and column counted from 1 at the top left, as "
             "<action>(row,column)</action>."
         )
@@ -233,8 +236,8 @@ class _Grid(NamedTuple):
     around: list[int]
     """For each cell the mask of its up to eight neighbours."""
     symmetric: list[int]
-    """For each cell its images under all symmetries, as bits in lanes of 64: the sum over a layout's
-    mines holds all its mirrored copies side by side."""
+    """For each cell its images under all symmetries, as bits in lanes of 64: the sum over a
+    layout's mines holds all its mirrored copies side by side."""
     num_symmetries: int
 
 

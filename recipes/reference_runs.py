@@ -2,8 +2,8 @@
 
     python recipes/reference_runs.py [--runs runs/reference] [--tasks 200]
 
-Runs that are already complete are not played again. Writes docs/results/reference.csv and the table in
-docs/results.md between its markers; seeds and settings stand in each run's manifest.
+Runs that are already complete are not played again. Writes docs/results/reference.csv and the table
+in docs/results.md between its markers; seeds and settings stand in each run's manifest.
 """
 
 from __future__ import annotations

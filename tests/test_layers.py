@@ -27,7 +27,9 @@ FLOORS: tuple[frozenset[str], ...] = (
 OPEN_TO = {
     "environments": frozenset({"env", "task", "errors"}),
     "baselines": frozenset().union(*FLOORS) - {"cli", "plots"},
-    "leaderboard": frozenset({"record", "metrics", "scores", "comparison", "verify", "suites", "task", "errors"}),
+    "leaderboard": frozenset(
+        {"record", "metrics", "scores", "comparison", "verify", "suites", "task", "errors"}
+    ),
 }
 """What the other rooms may import from the core."""
 

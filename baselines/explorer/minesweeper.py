@@ -1,9 +1,9 @@
 """The MineSweeper explorer: exact mine inference over all layouts that fit everything seen so far.
 
-It reads only what a player sees: the rules, the board, and earlier attempts as the memory shows them (final
-boards, or boards that it drew into its own reflections). Layouts are counted exactly, in integers: cells
-with the same numbered neighbours are one class, classes that share numbers one component, and the
-components are joined by how many mines they take of the total.
+It reads only what a player sees: the rules, the board, and earlier attempts as the memory shows
+them (final boards, or boards that it drew into its own reflections). Layouts are counted exactly,
+in integers: cells with the same numbered neighbours are one class, classes that share numbers one
+component, and the components are joined by how many mines they take of the total.
 """
 
 from __future__ import annotations
@@ -91,7 +91,8 @@ class Knowledge:
 
 
 class MinesweeperPlayer:
-    """Opens a cell that is a mine in the fewest layouts; equals are drawn from the view's stream."""
+    """Opens a cell that is a mine in the fewest layouts; equals are drawn from the view's
+    stream."""
 
     def answer(self, view: View) -> str:
         """``<action>(row,column)</action>``."""
@@ -107,7 +108,8 @@ class MinesweeperPlayer:
 
 
 def remembered(view: View) -> Knowledge:
-    """What earlier attempts have shown, as far as the memory holds it; read once for each attempt."""
+    """What earlier attempts have shown, as far as the memory holds it; read once for each
+    attempt."""
     if "remembered" not in view.state:
         board = Board.from_rules(view.rules)
         knowledge = Knowledge()
@@ -154,10 +156,11 @@ def outlook(view: View) -> Outlook:
 
 
 def mine_weights(board: Board, knowledge: Knowledge) -> list[int]:
-    """For each cell the number of layouts in which it is a mine, among those that fit the knowledge.
+    """For each cell the number of layouts in which it is a mine, among those that fit the
+    knowledge.
 
-    Known safe cells have 0. Exact integers; divide by the weight of a known mine for a probability, or by
-    the common total of all layouts.
+    Known safe cells have 0. Exact integers; divide by the weight of a known mine for a probability,
+    or by the common total of all layouts.
     """
     size = board.rows * board.columns
     around = _neighbours(board.rows, board.columns)
@@ -221,7 +224,8 @@ class _Counts:
 def _components(
     classes: Iterable[tuple[int, ...]],
 ) -> list[list[tuple[int, ...]]]:
-    """Classes grouped by shared numbers, each group ordered so that neighbours follow each other."""
+    """Classes grouped by shared numbers, each group ordered so that neighbours follow each
+    other."""
     by_number: dict[int, list[tuple[int, ...]]] = defaultdict(list)
     for members in classes:
         for number in members:

@@ -1,1 +1,2 @@
-"""The only room with torch: returns, advantages, losses, rollouts, the loop, a short file per algorithm."""
+"""The only room with torch: returns, advantages, losses, rollouts, the loop, a short file per
+algorithm."""

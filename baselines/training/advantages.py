@@ -1,7 +1,7 @@
 """Advantages: returns of a task's group -> what each row's log-probability is multiplied with.
 
-Pure functions of arrays. A row is one answer (an action, or a reflection); a group is all rows of all trials
-on the same task. No division by the deviation, as in the published settings.
+Pure functions of arrays. A row is one answer (an action, or a reflection); a group is all rows of
+all trials on the same task. No division by the deviation, as in the published settings.
 """
 
 from __future__ import annotations
@@ -39,15 +39,15 @@ def gigpo(
     states: Sequence[Hashable],
     step_weight: float = 1.0,
 ) -> Floats:
-    """Group-in-group advantages (GiGPO, arXiv 2505.10978): episode part + ``step_weight`` * step part.
+    """Group-in-group advantages (GiGPO, arXiv 2505.10978): episode part + ``step_weight`` * step
+    part.
 
-    Shapes: all (R,). ``episode_rewards``: undiscounted reward of the row's own episode. ``groups``: what
-    episodes are compared with each other. ``returns``: the row's (cross-episode) return. ``states``: the
-    anchor state; rows of equal group and state are compared with each other, wherever in the trial they
-    stand.
+    Shapes: all (R,). ``episode_rewards``: undiscounted reward of the row's own episode. ``groups``:
+    what episodes are compared with each other. ``returns``: the row's (cross-episode) return.
+    ``states``: the anchor state; rows of equal group and state are compared with each other,
+    wherever in the trial they stand.
 
     >>> gigpo([1.0, 0.0], [1.0, 0.0], ["task", "task"], ["board", "board"]).tolist()
     [1.0, -1.0]
     """
     return centred(episode_rewards, groups) + step_weight * centred(returns, states)
-

@@ -1,4 +1,5 @@
-"""Checkpoints: one file that appears whole or not at all, so that `kill -9` costs at most a few steps."""
+"""Checkpoints: one file that appears whole or not at all, so that `kill -9` costs at most a few
+steps."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
 """Demonstrations for the supervised start: trials of scripted players of mixed strength.
 
-A teacher marks every decision with all actions that are equally best by exact inference (a soft target)
-and writes the reflections; a player of the trial's own strength decides where the trial goes, so that good
-answers are shown in bad situations too. Trials run through the same `play()` as everything else, on tasks
-of the train split only.
+A teacher marks every decision with all actions that are equally best by exact inference (a soft
+target) and writes the reflections; a player of the trial's own strength decides where the trial
+goes, so that good answers are shown in bad situations too. Trials run through the same `play()` as
+everything else, on tasks of the train split only.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ from baselines.prompts import CLOSING_TAGS, compact
 from lamer_bench import Answer, Task, TrialPlan, View, make, play
 
 STRENGTHS = (0.0, 0.0, 0.05, 0.15, 0.4)
-"""Share of a player's turns that are a random hidden cell instead of a best one; one is drawn a trial."""
+"""Share of a player's turns that are a random hidden cell instead of a best one; one is drawn a
+trial."""
 INVALID_SHARE = 0.01
 """Share of turns answered with something that is not an action, so that the hint is known too."""
 
@@ -102,12 +103,12 @@ def batches(
 ) -> list[tuple[Batch, Batch]]:
     """Shuffle demonstrations into pairs of one batch of decisions and one of reflections.
 
-    Every batch has one shape. Reflections are rarer than decisions and are gone through again when they
-    run out; remainders below a quarter of a batch are left out.
+    Every batch has one shape. Reflections are rarer than decisions and are gone through again when
+    they run out; remainders below a quarter of a batch are left out.
     """
     acts = _same_shape(demonstrations, "act", tokenizer, rows.act, rng)
     reflections = _same_shape(demonstrations, "reflect", tokenizer, rows.reflect, rng)
-    return list(zip(acts, cycle(reflections)))  # noqa: B905  (cycle has no length)
+    return list(zip(acts, cycle(reflections)))
 
 
 def _same_shape(

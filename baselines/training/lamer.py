@@ -1,10 +1,11 @@
 """LaMer: meta-RL over trials ("Meta-RL Induces Exploration in Language Agents", arXiv 2512.16848).
 
-An action is credited with what its own episode earned and, shrunk by ``gamma_traj``, with what the later
-attempts of the trial earned; a reflection with what the next attempt earned. The advantages are GiGPO's.
-Two departures from the published code, both against known faults of it: the episode part compares episodes
-of the same attempt index (later attempts know more and would otherwise lift or sink whole attempts), and
-reflections are compared with reflections after the same attempt instead of getting a constant.
+An action is credited with what its own episode earned and, shrunk by ``gamma_traj``, with what the
+later attempts of the trial earned; a reflection with what the next attempt earned. The advantages
+are GiGPO's. Two departures from the published code, both against known faults of it: the episode
+part compares episodes of the same attempt index (later attempts know more and would otherwise lift
+or sink whole attempts), and reflections are compared with reflections after the same attempt
+instead of getting a constant.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The training loop: roll out, credit, update. Every algorithm runs through it.
 
-An algorithm is a function from a rollout to one advantage per row (see lamer.py); the rest, rollouts, the
-clipped loss, checkpoints and logs, is shared.
+An algorithm is a function from a rollout to one advantage per row (see lamer.py); the rest,
+rollouts, the clipped loss, checkpoints and logs, is shared.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import random
 import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 

@@ -1,7 +1,8 @@
-"""The small policy: a Llama-type causal language model and its word-level tokenizer, both from scratch.
+"""The small policy: a Llama-type causal language model and its word-level tokenizer, both from
+scratch.
 
-Every glyph of a board, every cell name ``(2,3)`` and every tag is one token: a move is one decision, and a
-board costs as many tokens as it has cells.
+Every glyph of a board, every cell name ``(2,3)`` and every tag is one token: a move is one
+decision, and a board costs as many tokens as it has cells.
 """
 
 from __future__ import annotations
@@ -20,11 +21,11 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 _TOKEN = r"</?(?:action|remark)>|\([0-9]+,[0-9]+\)|[A-Za-z]+|[0-9]+|\n|[^\sA-Za-z0-9]"
 _TAGS = ["<action>", "</action>", "<remark>", "</remark>"]
 _GLYPHS = list("\n?.*#-@_OXP√SUDLR,:+()<>/")
-_WORDS = (
-    "That is not an action Name a hidden cell like this was mine The attempt is over Mines Every safe "
-    "open Solved Actions up down left right Answer with move moves one to of or and box boxes stuck at "
-    "plan failed push pushed into then Out turns"
-).split()
+_WORDS = """
+That is not an action Name a hidden cell like this was mine The attempt is over Mines
+Every safe open Solved Actions up down left right Answer with move moves one to of or
+and box boxes stuck at plan failed push pushed into then Out turns
+""".split()  # noqa: SIM905
 LARGEST_BOARD = 8
 LARGEST_NUMBER = 64
 

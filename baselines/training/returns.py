@@ -1,6 +1,8 @@
-"""Returns: rewards of a trial -> what each turn is credited with. Pure functions, one trial at a time.
+"""Returns: rewards of a trial -> what each turn is credited with. Pure functions, one trial at a
+time.
 
-Notation of LaMer (arXiv 2512.16848): g is the return within an episode, G the return across the trial.
+Notation of LaMer (arXiv 2512.16848): g is the return within an episode, G the return across the
+trial.
 """
 
 from __future__ import annotations
@@ -31,11 +33,12 @@ def cross_episode_returns(
     gamma_traj: float,
     rule: ReturnRule = "paper",
 ) -> list[list[float]]:
-    """G_t^(n) = g_t^(n) + sum over m > n of gamma_traj^(m-n) g_0^(m), for each episode n of a trial.
+    """G_t^(n) = g_t^(n) + sum over m > n of gamma_traj^(m-n) g_0^(m), for each episode n of a
+    trial.
 
-    ``rewards``: one sequence for each episode; the result has the same shape. ``rule="official"`` is what
-    the published code computes: the future is also discounted by gamma_step over the rest of the episode,
-    G_t^(n) = g_t^(n) + gamma_step^(T_n - t) * future.
+    ``rewards``: one sequence for each episode; the result has the same shape. ``rule="official"``
+    is what the published code computes: the future is also discounted by gamma_step over the rest
+    of the episode, G_t^(n) = g_t^(n) + gamma_step^(T_n - t) * future.
 
     >>> cross_episode_returns([[0.0], [10.0]], gamma_step=1.0, gamma_traj=0.5)
     [[5.0], [10.0]]

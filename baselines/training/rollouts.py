@@ -1,7 +1,7 @@
 """Rollouts: hundreds of trials in lockstep, and the rows that the learner needs of them.
 
-The same `play()` and the same agent as in an evaluation; the agent is only asked to remember which tokens it
-sampled. A finished trial's place is taken by the next at once.
+The same `play()` and the same agent as in an evaluation; the agent is only asked to remember which
+tokens it sampled. A finished trial's place is taken by the next at once.
 """
 
 from __future__ import annotations
@@ -52,7 +52,8 @@ def roll_out(
     temperature: float = 1.0,
     in_flight: int = 256,
 ) -> Rollout:
-    """Play all ``plans``, at most ``in_flight`` at a time; rows come in the order of the answers."""
+    """Play all ``plans``, at most ``in_flight`` at a time; rows come in the order of the
+    answers."""
     finished: dict[int, Trial] = {}
     rows: list[Row] = []
     waiting = iter(enumerate(plans))

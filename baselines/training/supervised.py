@@ -1,7 +1,7 @@
 """The supervised start: soft targets of exact inference, fresh tasks all the time.
 
-Demonstrations come in chunks, each a function of (seed, chunk index) alone: a killed training goes on with
-the very batches that it would have seen.
+Demonstrations come in chunks, each a function of (seed, chunk index) alone: a killed training goes
+on with the very batches that it would have seen.
 """
 
 from __future__ import annotations
@@ -29,7 +29,6 @@ from baselines.training.model import (
     save_policy,
 )
 from lamer_bench.task import Task
-
 
 RISK_WEIGHT = 10.0
 """Of the mean over cells; 36 cells hold more to learn from than one action."""
@@ -61,7 +60,7 @@ class SupervisedSettings:
     weight_decay: float = 0.01
     chunk_trials: int = 1500
     """Trials that are demonstrated, shuffled and used together."""
-    size: ModelSize = ModelSize()
+    size: ModelSize = field(default_factory=ModelSize)
     """Shape of the network, as JSON."""
     checkpoint_steps: int = 100
     """Steps between checkpoints."""
@@ -127,9 +126,7 @@ def train_supervised(settings: SupervisedSettings, out: str | Path) -> Path:
     return folder
 
 
-def batch_loss(
-    model: LlamaForCausalLM, batch: Batch, close: int
-) -> tuple[torch.Tensor, float]:
+def batch_loss(model: LlamaForCausalLM, batch: Batch, close: int) -> tuple[torch.Tensor, float]:
     """Cross-entropy to the teacher, and how often the likeliest token is one of the teacher's."""
     tokens = torch.from_numpy(batch.tokens)
     states = model.model(tokens).last_hidden_state  # (B, T, D)
@@ -153,7 +150,8 @@ def batch_loss(
 
 
 def risk_loss(model: LlamaForCausalLM, states: torch.Tensor, batch: Batch) -> torch.Tensor:
-    """Cross-entropy of each row's mine probabilities, read off that row's pause token; 0 is perfect.
+    """Cross-entropy of each row's mine probabilities, read off that row's pause token; 0 is
+    perfect.
 
     The head exists in training only: it makes the pause tokens hold what the action needs.
     """
@@ -173,9 +171,7 @@ def make_optimizers(
     others = [p for name, p in model.named_parameters() if not (p.ndim == 2 and "layers" in name)]
     return [
         torch.optim.Muon(matrices, lr=settings.muon_rate, weight_decay=settings.weight_decay),
-        torch.optim.AdamW(
-            others, lr=settings.learning_rate, betas=(0.9, 0.95), weight_decay=0.0
-        ),
+        torch.optim.AdamW(others, lr=settings.learning_rate, betas=(0.9, 0.95), weight_decay=0.0),
     ]
 
 

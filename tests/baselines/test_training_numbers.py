@@ -14,9 +14,7 @@ from baselines.training.returns import (
     reflection_returns,
 )
 
-rewards = st.lists(
-    st.lists(st.floats(-10, 10), min_size=1, max_size=5), min_size=1, max_size=4
-)
+rewards = st.lists(st.lists(st.floats(-10, 10), min_size=1, max_size=5), min_size=1, max_size=4)
 
 
 def test_returns_within_an_episode() -> None:
