@@ -630,7 +630,7 @@ class _Player:
                 refusals.append(error)
             else:
                 return name
-        raise SettingError(f"The agent {self.name!r} cannot be checked: {refusals[-1]}")
+        raise SettingError(f"The agent {self.name!r} cannot be checked: {refusals[0]}")
 
     def ask(self, kind: Question, views: Sequence[View]) -> list[Answer]:
         """The answers; an odd one breaks the contract."""

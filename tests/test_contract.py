@@ -15,7 +15,14 @@ import pytest
 
 from lamer_bench import registry
 from lamer_bench.agent import Answer, Memory, View
-from lamer_bench.checks import check, check_agent, check_environment, digest
+from lamer_bench.checks import (
+    AGENT_CHECKS,
+    ENVIRONMENT_CHECKS,
+    check,
+    check_agent,
+    check_environment,
+    digest,
+)
 from lamer_bench.env import Outcome, environment_ids
 from lamer_bench.errors import ContractError, LamerBenchError, SettingError, UnknownNameError
 from lamer_bench.task import Split, Task
@@ -27,7 +34,7 @@ AGENTS = [name for name in registry.AGENTS if name != "human"]
 
 @pytest.mark.parametrize("name", CATALOGUE)
 def test_an_environment_of_the_catalogue_keeps_the_contract(name: str) -> None:
-    assert len(check_environment(name)) == 16
+    assert len(check_environment(name)) == len(ENVIRONMENT_CHECKS)
 
 
 @pytest.mark.parametrize("name", CATALOGUE)
@@ -50,14 +57,14 @@ def test_a_fresh_process_shows_the_same(name: str) -> None:
 
 @pytest.mark.parametrize("name", AGENTS)
 def test_an_agent_of_the_catalogue_keeps_the_contract(name: str) -> None:
-    assert len(check_agent(name)) == 7
+    assert len(check_agent(name)) == len(AGENT_CHECKS)
 
 
 def test_check_takes_whatever_has_a_contract() -> None:
-    assert len(check("tests.toys:Guesser")) == 7
-    assert len(check("random")) == 7
-    assert len(check("tests.toys:Doors-hard")) == 16
-    assert len(check("tests.toys:Doors")) == len(check("doors")) == 16
+    assert len(check("tests.toys:Guesser")) == len(AGENT_CHECKS)
+    assert len(check("random")) == len(AGENT_CHECKS)
+    assert len(check("tests.toys:Doors-hard")) == len(ENVIRONMENT_CHECKS)
+    assert len(check("tests.toys:Doors")) == len(check("doors")) == len(ENVIRONMENT_CHECKS)
 
 
 def test_check_suggests_the_nearest_name() -> None:

@@ -1,0 +1,140 @@
+"""The shipped language agents: what they write, and that a run of them can be repeated exactly."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from baselines.explorer.minesweeper import Board
+from baselines.language_agent import LamerAgent, LanguageAgent, SupervisedAgent
+from baselines.prompts import compact
+from lamer_bench import Answer, Task, TrialPlan, make, play
+from lamer_bench.errors import AgentError
+from lamer_bench.record import Trial
+
+AGENTS = [LamerAgent, SupervisedAgent]
+
+
+def played(agent: LanguageAgent, plan: TrialPlan) -> tuple[Trial, list]:
+    """A trial, and the questions that were asked in it."""
+    trial = play(make(plan.task.environment), plan)
+    asks = []
+    answer = None
+    while True:
+        try:
+            ask = trial.send(answer)  # type: ignore[arg-type]
+        except StopIteration as stop:
+            return stop.value, asks
+        asks.append(ask)
+        answer = (agent.act if ask.kind == "act" else agent.reflect)([ask.view])[0]
+
+
+@pytest.mark.parametrize("cls", AGENTS)
+def test_it_answers_with_actions_and_draws_boards_into_its_reflections(cls: type) -> None:
+    agent = cls()
+    agent.prepare("minesweeper-hard")
+    drawn = reflections = actions = turns = 0
+    for index in range(12):
+        plan = TrialPlan(Task("minesweeper-hard", "val", index), memory="reflection")
+        trial, asks = played(agent, plan)
+        board = Board.from_rules(asks[0].view.rules)
+        for episode in trial.episodes:
+            turns += len(episode.turns)
+            actions += sum(turn.action is not None for turn in episode.turns)
+            assert all(0 < turn.answer_tokens <= 4 for turn in episode.turns)
+            if episode.reflection:
+                reflections += 1
+                drawn += board.read(episode.reflection.text) is not None
+    assert actions / turns > 0.8
+    assert reflections
+    assert drawn / reflections > 0.9
+
+
+def test_the_prompt_holds_the_last_reflection_and_nothing_of_the_rules() -> None:
+    agent = LamerAgent()
+    agent.prepare("minesweeper-hard")
+    for index in range(20):
+        plan = TrialPlan(Task("minesweeper-hard", "val", index), memory="reflection")
+        _, asks = played(agent, plan)
+        later = [ask for ask in asks if ask.view.episode > 0 and ask.kind == "act"]
+        if later:
+            view = later[-1].view
+            prompt = compact(view, "act")
+            assert view.earlier[-1].reflection in prompt
+            assert view.observation in prompt
+            assert view.rules not in prompt
+            assert prompt.endswith("<action>")
+            return
+    pytest.fail("no trial needed a second attempt")
+
+
+def test_a_wiped_memory_leaves_no_trace_in_the_prompt() -> None:
+    agent = LamerAgent()
+    agent.prepare("minesweeper-hard")
+    plan = TrialPlan(Task("minesweeper-hard", "val", 0), kind="control", memory="reflection")
+    _, asks = played(agent, plan)
+    assert {ask.kind for ask in asks} == {"act"}
+    assert not any("<remark>" in compact(ask.view, "act") for ask in asks)
+
+
+@pytest.mark.parametrize("kind", ["act", "reflect"])
+def test_prompts_render_for_any_observation(kind: str) -> None:
+    agent = LamerAgent()
+    agent.prepare("minesweeper-hard")
+    env = make("minesweeper-hard")
+    view = next(play(env, TrialPlan(Task("minesweeper-hard", "val", 0)))).view
+    for text in ("", "\x00\x07", "words that it never saw " * 20, "√" * 200):
+        view.observation = text
+        ask = agent.act if kind == "act" else agent.reflect
+        assert isinstance(ask([view])[0], Answer)
+
+
+def test_a_family_without_weights_is_one_clear_line() -> None:
+    with pytest.raises(AgentError, match="was not trained for 'sokoban'"):
+        LamerAgent().prepare("sokoban-hard")
+
+
+def test_a_folder_without_weights_is_one_clear_line(tmp_path: Path) -> None:
+    with pytest.raises(AgentError, match="no weights"):
+        LanguageAgent(tmp_path).prepare("minesweeper-hard")
+
+
+RUN = [sys.executable, "-m", "lamer_bench", "run", "--agent", "lamer", "--env", "minesweeper-hard"]
+RUN += ["--tasks", "12", "--json"]
+
+
+def digest(out: Path, *options: str, hash_seed: str) -> str:
+    environment = {**os.environ, "PYTHONHASHSEED": hash_seed}
+    command = [*RUN, "--out", str(out), *options]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    return json.loads(done.stdout)["content_digest"]  # type: ignore[no-any-return]
+
+
+def test_fresh_processes_batches_and_a_kill_give_one_content(tmp_path: Path) -> None:
+    undisturbed = digest(tmp_path / "a", hash_seed="1")
+    assert digest(tmp_path / "b", "--batch", "5", hash_seed="2") == undisturbed
+    out = tmp_path / "killed"
+    trials = out / "trials.jsonl"
+    process = subprocess.Popen(
+        [*RUN, "--out", str(out), "--batch", "2"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        for _ in range(1000):
+            if (trials.exists() and trials.stat().st_size) or process.poll() is not None:
+                break
+            time.sleep(0.02)
+        process.send_signal(signal.SIGKILL)
+    finally:
+        process.wait()
+    num_kept = len(trials.read_bytes().splitlines())
+    assert 0 < num_kept < 24
+    assert digest(out, hash_seed="3") == undisturbed
