@@ -52,48 +52,38 @@ def play(env: TextEnv, plan: TrialPlan) -> Generator[Ask, Answer, Trial]:
     once, when its memory holds reflections; there is no reflection after the last attempt or after
     a win.
     """
-    env.load(plan.task)
-    memory: Memory = "none" if plan.kind == "control" else plan.memory
-    solution = env.solution() if plan.tell_solution else None
-    earlier: list[PastEpisode] = []
+    table = _Table(env, plan)
     episodes: list[Episode] = []
-    rules = env.rules()
-
-    def view(
-        episode: int,
-        past: list[PastTurn],
-        observation: str,
-        info: dict[str, Any],
-        state: dict[str, Any],
-    ) -> View:
-        stream = f"agent/{plan.seed}/{plan.kind}/{plan.repeat}/{episode}/{len(past)}"
-        return View(
-            environment=env.environment,
-            rules=rules,
-            action_hint=env.action_hint,
-            memory=memory,
-            num_episodes=plan.num_episodes,
-            turn_limit=env.turn_limit,
-            episode=episode if memory != "none" else 0,
-            turn=len(past),
-            observation=observation,
-            admissible=info.get("admissible"),
-            turns=past,
-            earlier=tuple(earlier),
-            state=state,
-            solution=solution,
-            make_rng=lambda: plan.task.rng(stream),
-        )
-
     for index in range(plan.num_episodes):
+        episode = yield from table.attempt(index)
+        episodes.append(episode)
+        if episode.end == "won" and plan.kind == "trial":
+            break
+    return Trial.of(plan.key, memory=table.memory, fingerprint=env.fingerprint(), episodes=episodes)
+
+
+class _Table:
+    """What the attempts of one trial share: the loaded task, and what may be remembered of it."""
+
+    def __init__(self, env: TextEnv, plan: TrialPlan) -> None:
+        env.load(plan.task)
+        self.env = env
+        self.plan = plan
+        self.memory: Memory = "none" if plan.kind == "control" else plan.memory
+        self._rules = env.rules()
+        self._solution = env.solution() if plan.tell_solution else None
+        self._earlier: tuple[PastEpisode, ...] = ()
+
+    def attempt(self, index: int) -> Generator[Ask, Answer, Episode]:
+        """Play one attempt and let the agent reflect on it where the protocol says so."""
+        env = self.env
         observation, info = env.reset()
         turns: list[Turn] = []
         past: list[PastTurn] = []
         state: dict[str, Any] = {}
         over = False
-
         while not over:
-            answer = yield Ask("act", view(index, past, observation, info, state))
+            answer = yield Ask("act", self._view(index, past, observation, info, state))
             text = clean(answer.text)
             seen = observation
             observation, reward, terminated, truncated, info = env.step(text)
@@ -113,36 +103,66 @@ def play(env: TextEnv, plan: TrialPlan) -> Generator[Ask, Answer, Trial]:
         end: Literal["won", "lost", "turn_limit"]
         end = "won" if info["won"] else "lost" if terminated else "turn_limit"
         reflection = None
-        is_last = index + 1 == plan.num_episodes
-        if end != "won" and not is_last and memory in ("reflection", "both"):
-            answer = yield Ask("reflect", view(index, past, observation, info, state))
+        if end != "won" and self._reflects_after(index):
+            answer = yield Ask("reflect", self._view(index, past, observation, info, state))
             reflection = Reflection(
                 text=clean(answer.text),
                 prompt_tokens=answer.prompt_tokens,
                 answer_tokens=answer.answer_tokens,
             )
-        episodes.append(
-            Episode(
-                index=index,
-                turns=turns,
-                end=end,
-                final_observation=observation_hash(observation),
-                reflection=reflection,
-            )
+        self._remember(past, observation, reflection)
+        return Episode(
+            index=index,
+            turns=turns,
+            end=end,
+            final_observation=observation_hash(observation),
+            reflection=reflection,
         )
-        if end == "won" and plan.kind == "trial":
-            break
-        if memory != "none":
-            keeps_history = memory in ("history", "both")
-            earlier.append(
-                PastEpisode(
-                    turns=past if keeps_history else (),
-                    final_observation=observation if keeps_history else "",
-                    reflection=reflection.text if reflection else "",
-                )
-            )
 
-    return Trial.of(plan.key, memory=memory, fingerprint=env.fingerprint(), episodes=episodes)
+    def _reflects_after(self, index: int) -> bool:
+        is_last = index + 1 == self.plan.num_episodes
+        return not is_last and self.memory in ("reflection", "both")
+
+    def _remember(
+        self, past: list[PastTurn], final_observation: str, reflection: Reflection | None
+    ) -> None:
+        if self.memory == "none":
+            return
+        keeps_history = self.memory in ("history", "both")
+        episode = PastEpisode(
+            turns=past if keeps_history else (),
+            final_observation=final_observation if keeps_history else "",
+            reflection=reflection.text if reflection else "",
+        )
+        self._earlier = (*self._earlier, episode)
+
+    def _view(
+        self,
+        index: int,
+        past: list[PastTurn],
+        observation: str,
+        info: dict[str, Any],
+        state: dict[str, Any],
+    ) -> View:
+        plan = self.plan
+        stream = f"agent/{plan.seed}/{plan.kind}/{plan.repeat}/{index}/{len(past)}"
+        return View(
+            environment=self.env.environment,
+            rules=self._rules,
+            action_hint=self.env.action_hint,
+            memory=self.memory,
+            num_episodes=plan.num_episodes,
+            turn_limit=self.env.turn_limit,
+            episode=index if self.memory != "none" else 0,
+            turn=len(past),
+            observation=observation,
+            admissible=info.get("admissible"),
+            turns=past,
+            earlier=self._earlier,
+            state=state,
+            solution=self._solution,
+            make_rng=lambda: plan.task.rng(stream),
+        )
 
 
 def clean(text: str) -> str:

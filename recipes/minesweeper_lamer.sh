@@ -7,7 +7,7 @@ set -euo pipefail
 export OMP_WAIT_POLICY=PASSIVE
 out=${1:-runs/training/minesweeper}
 
-lamer-bench train supervised --out "$out/supervised" --steps 2200 --seed 0
+lamer-bench train supervised --out "$out/supervised" --steps 3700 --seed 0
 lamer-bench train lamer --out "$out/lamer" --start "$out/supervised/policy" \
     --environments minesweeper-hard minesweeper-medium minesweeper-hard minesweeper-easy \
     --steps 60 --seed 0

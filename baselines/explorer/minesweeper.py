@@ -152,7 +152,12 @@ def outlook(view: View) -> Outlook:
     knowledge = remembered(view)
     knowledge.add(board, glyphs)
     hidden = [cell for cell, glyph in enumerate(glyphs) if glyph == board.hidden]
-    return Outlook(board, hidden, mine_weights(board, knowledge))
+    weights = mine_weights(board, knowledge)
+    if not any(weights):  # a reflection that contradicts the board: trust the board
+        knowledge = Knowledge()
+        knowledge.add(board, glyphs)
+        weights = mine_weights(board, knowledge)
+    return Outlook(board, hidden, weights)
 
 
 def mine_weights(board: Board, knowledge: Knowledge) -> list[int]:

@@ -29,6 +29,7 @@ class LamerSettings(TrainSettings):
     gamma_traj: float = 0.9
     """Discount of an attempt, 0..1."""
     return_rule: ReturnRule = "paper"
+    """How later attempts pay earlier ones; see `cross_episode_returns`."""
     step_weight: float = 1.0
     """Weight of GiGPO's step part."""
 

@@ -46,16 +46,21 @@ class TrainSettings:
     episodes: int = 3
     """Attempts in a trial at most."""
     memory: Memory = "reflection"
+    """What an attempt knows of the ones before it."""
     minibatches: int = 4
     """Optimiser steps for each rollout; one epoch."""
     learning_rate: float = 1e-4
+    """Of AdamW, constant."""
     clip: float = 0.2
     """PPO's clip range of the probability ratio."""
     entropy_bonus: float = 0.001
+    """Weight of the entropy, in nats per token."""
     temperature: float = 1.0
+    """Of the rollouts' sampling."""
     checkpoint_steps: int = 5
     """Steps between checkpoints."""
     seed: int = 0
+    """Of the rollouts' streams and of the minibatches."""
 
 
 Credit = Callable[[Rollout, Any], Floats]

@@ -47,17 +47,20 @@ class SupervisedSettings:
         }
     )
     """Environment id -> its share of the trials."""
-    steps: int = 2000
+    steps: int = 3700
     """Optimiser steps."""
     batch_size: int = 128
     """Decisions in a step."""
     reflections: int = 16
     """Reflections in a step."""
     learning_rate: float = 0.003
-    """Peak of AdamW's rate (embeddings, norms); Muon, for the matrices, takes ``muon_rate``."""
+    """Peak rate of AdamW, which trains embeddings and norms."""
     muon_rate: float = 0.02
+    """Peak rate of Muon, which trains the matrices inside the blocks."""
     warmup_steps: int = 50
+    """Steps of linear warm-up; afterwards both rates fall linearly."""
     weight_decay: float = 0.01
+    """Of the matrices, decoupled."""
     chunk_trials: int = 1500
     """Trials that are demonstrated, shuffled and used together."""
     size: ModelSize = field(default_factory=ModelSize)
@@ -65,6 +68,7 @@ class SupervisedSettings:
     checkpoint_steps: int = 100
     """Steps between checkpoints."""
     seed: int = 0
+    """Of the first weights and of the demonstrations' order."""
 
 
 def train_supervised(settings: SupervisedSettings, out: str | Path) -> Path:

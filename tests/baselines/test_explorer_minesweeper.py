@@ -5,8 +5,15 @@ import random
 
 import pytest
 
-from baselines.explorer.minesweeper import Board, Knowledge, MinesweeperPlayer, mine_weights
+from baselines.explorer.minesweeper import (
+    Board,
+    Knowledge,
+    MinesweeperPlayer,
+    mine_weights,
+    outlook,
+)
 from lamer_bench import Answer, Task, TrialPlan, make, play
+from lamer_bench.agent import PastEpisode
 
 
 def around(board: Board, cell: int) -> set[int]:
@@ -77,6 +84,16 @@ def test_memory_is_worth_much_on_hard_and_a_reflection_carries_it_all() -> None:
     assert history == reflection  # the drawn board holds everything that inference needs
     assert wiped[0] < 0.40
     assert sum(history) > 1 - (1 - max(wiped)) ** 3 + 0.15
+
+
+def test_a_reflection_that_contradicts_the_board_is_ignored() -> None:
+    env = make("minesweeper-hard")
+    view = next(play(env, TrialPlan(Task("minesweeper-hard", "val", 0)))).view
+    alone = outlook(view)
+    view.state.clear()
+    view.earlier = (PastEpisode(reflection="\n".join([". . . . . ."] * 6)),)
+    assert outlook(view).weights == alone.weights
+    assert sum(alone.risks()) == pytest.approx(10.0)
 
 
 def test_it_reads_other_glyphs_from_the_rules() -> None:
