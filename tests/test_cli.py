@@ -250,6 +250,7 @@ def test_void_trials_are_shown_with_their_reason(capsys: Capture) -> None:
     out = capsys.readouterr().out
     assert "of 10" in out
     assert "void 10 times: ConnectionError: endpoint down" in out
+    assert "voids lost 0.000, won 1.000" in out
     document = json_of(arguments, capsys)
     assert document["void_share"] == 1.0
     assert document["pass_at"]["1"] is None

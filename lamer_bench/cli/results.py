@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -122,9 +122,10 @@ def _rows(scores: Scores) -> Iterator[tuple[str, str, str, str]]:
 
     settings, cost, control = scores.settings, scores.cost, scores.control_cost
     for k, estimate in enumerate(scores.pass_at, start=1):
-        yield _row(f"pass@{k}", estimate)
+        yield _row(f"pass@{k}", estimate, _bounds(scores, scores.pass_bounds, k))
     for k, estimate in enumerate(scores.independent_pass_at, start=1):
-        yield _row(f"control pass@{k}", estimate, "memory wiped")
+        bounds = _bounds(scores, scores.independent_pass_bounds, k)
+        yield _row(f"control pass@{k}", estimate, bounds or "memory wiped")
     yield _row(f"gain at k={settings.episodes}", scores.gain, "pass@k minus control", sign="+")
     if settings.control_episodes:
         most = math.log(settings.control_episodes)
@@ -144,6 +145,14 @@ def _rows(scores: Scores) -> Iterator[tuple[str, str, str, str]]:
     smallest = smallest_detectable_difference(len(scores.tasks)) if scores.tasks else None
     shown = "-" if smallest is None else f"{smallest:.3f}"
     yield ("detectable difference", shown, "", "in pass@k, at 80 % power")
+
+
+def _bounds(scores: Scores, bounds: Sequence[tuple[float, float]], k: int) -> str:
+    """Where void trials leave the score open: with all of them lost, with all of them won."""
+    if not scores.num_voids_in_all or k > len(bounds):
+        return ""
+    low, high = bounds[k - 1]
+    return f"voids lost {low:.3f}, won {high:.3f}"
 
 
 def _row(
