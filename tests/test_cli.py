@@ -182,6 +182,19 @@ def test_check_refuses_what_breaks_a_promise(capsys: Capture) -> None:
     assert document["fault"].startswith("tests.toys:BrokenDoors-easy: ")
 
 
+def test_check_plays_an_agent_where_it_is_told_to(capsys: Capture) -> None:
+    assert main(["check", "explorer", "--env", "sokoban-easy"]) == 0
+    assert "explorer keeps all" in capsys.readouterr().out
+    assert main(["check", "explorer", "--env", "tests.toys:Doors-easy"]) == 2
+    assert "cannot play 'doors'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("target", ["sokoban", "sokoban-easy", "tests.toys:Doors"])
+def test_check_of_an_environment_takes_no_other(target: str, capsys: Capture) -> None:
+    assert main(["check", target, "--env", "minesweeper-easy"]) == 2
+    assert f"{target} is an environment" in capsys.readouterr().err
+
+
 def test_splits_freeze_writes_a_suite(
     tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

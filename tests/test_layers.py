@@ -89,7 +89,7 @@ def _import_faults(path: str, module: str) -> Iterator[str]:
 def _core_faults(path: str, module: str, says: str) -> Iterator[str]:
     room, _, rest = path.partition("/")
     wanted = [*module.split("."), ""][1]
-    if wanted != "cli" and not (ROOT / "lamer_bench" / f"{wanted}.py").exists():
+    if not wanted or not _is_module(wanted):
         wanted = "__init__"  # a name of the front page, such as `from lamer_bench import Task`
     own = rest.removesuffix(".py").partition("/")[0]
     if room == "lamer_bench":
@@ -101,6 +101,12 @@ def _core_faults(path: str, module: str, says: str) -> Iterator[str]:
         return
     elif wanted not in OPEN_TO[room] and not (wanted == "__init__" and room == "baselines"):
         yield f"{says}: {room} may import {', '.join(sorted(OPEN_TO[room]))}"
+
+
+def _is_module(name: str) -> bool:
+    """True for a file of the core and for a folder, whose files all stand on its floor."""
+    core = ROOT / "lamer_bench"
+    return (core / f"{name}.py").exists() or (core / name / "__init__.py").exists()
 
 
 def _floor(module: str) -> int:
@@ -154,6 +160,16 @@ def test_every_module_of_the_core_has_its_floor() -> None:
         ("lamer_bench/runner.py", "import matplotlib.pyplot", "matplotlib has no place"),
         ("lamer_bench/scores.py", "import torch", "torch has no place"),
         ("lamer_bench/env.py", "from . import task", "relative imports"),
+        (
+            "lamer_bench/checks/agent.py",
+            "from lamer_bench.verify import verify",
+            "not below checks",
+        ),
+        ("lamer_bench/checks/agent.py", "from lamer_bench import cli", "not below checks"),
+        ("lamer_bench/checks/agent.py", "import typer", "typer has no place"),
+        ("lamer_bench/runner.py", "from lamer_bench.checks.agent import AGENT_CHECKS", "not below"),
+        ("lamer_bench/runner.py", "from lamer_bench import checks", "not below runner"),
+        ("environments/doors.py", "from lamer_bench.checks.promises import NONSENSE", "may import"),
         ("environments/doors.py", "from lamer_bench.protocol import play", "may import env"),
         ("environments/doors.py", "from lamer_bench.registry import ENVIRONMENTS", "may import"),
         ("environments/doors.py", "from baselines.oracle import OracleAgent", "never imports"),
@@ -182,6 +198,11 @@ def test_a_broken_rule_is_named(path: str, source: str, fault: str) -> None:
         ),
         ("baselines/training/ppo.py", "import torch\nfrom baselines.training.loop import train"),
         ("lamer_bench/cli/running.py", "from lamer_bench import runner\nimport typer"),
+        ("lamer_bench/cli/results.py", "from lamer_bench.checks.agent import AGENT_CHECKS"),
+        (
+            "lamer_bench/checks/agent.py",
+            "from lamer_bench.checks.promises import require\nfrom lamer_bench import runner",
+        ),
     ],
 )
 def test_what_is_allowed_is_not_named(path: str, source: str) -> None:

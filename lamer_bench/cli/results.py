@@ -76,6 +76,13 @@ def check(
     target: Annotated[
         str, typer.Argument(help="An environment, an agent, or module:Class.", show_default=False)
     ],
+    env: Annotated[
+        str | None,
+        typer.Option(
+            help="Where an agent plays; the first environment that it accepts unless said.",
+            show_default=False,
+        ),
+    ] = None,
     as_json: options.AsJson = False,
 ) -> None:
     """Check a class against the environment or agent contract; exit with 1 where it breaks it."""
@@ -85,7 +92,7 @@ def check(
     kept: list[str] = []
     fault = None
     try:
-        kept = checks.check(target)
+        kept = checks.check(target, env)
     except ContractError as error:
         fault = str(error)
     if as_json:
