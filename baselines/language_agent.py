@@ -19,6 +19,9 @@ from lamer_bench.agent import Agent, Answer, Memory, View
 from lamer_bench.errors import AgentError
 
 WEIGHTS = Path(__file__).parent / "weights"
+SHIPPED_TEMPERATURE = 0.1
+"""Chosen on val tasks (recipes/choose_temperature.py): with a memory, few errors are worth more
+than variety."""
 MAX_ANSWER_TOKENS = {"act": 4, "reflect": 80}
 
 
@@ -93,7 +96,7 @@ class ShippedAgent(LanguageAgent):
 
     algorithm: ClassVar[str]
 
-    def __init__(self, temperature: float = 1.0) -> None:
+    def __init__(self, temperature: float = SHIPPED_TEMPERATURE) -> None:
         super().__init__(WEIGHTS, temperature)
         self._family = ""
 

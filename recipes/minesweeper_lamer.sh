@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Trains the shipped MineSweeper agents: the supervised start, then LaMer from it. About an hour and a half on
-# two CPU cores. Killed at any moment, the same command goes on from the last checkpoint.
+# Trains the shipped MineSweeper agents: the supervised start, then LaMer from it. About an hour and a
+# half on two CPU cores. Killed at any moment, the same command goes on from the last checkpoint.
 #
 #   bash recipes/minesweeper_lamer.sh [FOLDER]
 set -euo pipefail
@@ -10,7 +10,7 @@ out=${1:-runs/training/minesweeper}
 lamer-bench train supervised --out "$out/supervised" --steps 3700 --seed 0
 lamer-bench train lamer --out "$out/lamer" --start "$out/supervised/policy" \
     --environments minesweeper-hard minesweeper-medium minesweeper-hard minesweeper-easy \
-    --steps 60 --seed 0
+    --steps 20 --learning-rate 3e-5 --seed 0
 
 echo "To ship them:"
 echo "  cp -r $out/supervised/policy baselines/weights/minesweeper/supervised"

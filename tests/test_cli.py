@@ -2,8 +2,10 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -323,11 +325,19 @@ def test_a_run_that_is_interrupted_says_how_to_go_on(tmp_path: Path) -> None:
     words = [sys.executable, "-m", "lamer_bench", "run", "--agent", "tests.toys:SlowGuesser"]
     words += ["--env", "tests.toys:Doors-easy", "--batch", "1", "--out", "here"]
     everything = {**os.environ, "PYTHONPATH": repository}
-    process = subprocess.Popen(words, stderr=subprocess.PIPE, text=True, env=everything)
+    process = subprocess.Popen(
+        words,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=everything,
+        # a test run in the background of a script inherits an ignored Ctrl-C
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     path = Path("here/trials.jsonl")
     while not (path.exists() and path.stat().st_size > 2_000):
         assert process.poll() is None
-    process.send_signal(2)
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
     _, error = process.communicate(timeout=10)
     assert process.returncode == 130
     assert "Stopped; " in error
