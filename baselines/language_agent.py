@@ -9,11 +9,11 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, NamedTuple
 
 from tokenizers import Tokenizer
 
-from baselines.models import SmallModel, decode, load_tokenizer
+from baselines.models import Generation, SmallModel, decode, load_tokenizer
 from baselines.prompts import CLOSING_TAGS, OPENING_TAGS, compact
 from lamer_bench.agent import Agent, Answer, Memory, View
 from lamer_bench.errors import AgentError
@@ -23,6 +23,45 @@ SHIPPED_TEMPERATURE = 0.1
 """Chosen on val tasks (recipes/choose_temperature.py): with a memory, few errors are worth more
 than variety."""
 MAX_ANSWER_TOKENS = {"act": 4, "reflect": 80}
+
+
+class Written(NamedTuple):
+    """An answer, and the tokens behind it."""
+
+    answer: Answer
+    prompt: list[int]
+    generation: Generation
+
+
+def write(
+    model: SmallModel,
+    tokenizer: Tokenizer,
+    views: Sequence[View],
+    kind: Literal["act", "reflect"],
+    temperature: float,
+) -> list[Written]:
+    """Answer views with a model, each from its own stream; evaluation and training both do."""
+    encoded = tokenizer.encode_batch([compact(view, kind) for view in views])
+    prompts = [encoding.ids for encoding in encoded]
+    generations = model.generate(
+        prompts,
+        [view.rng for view in views],
+        stop=tokenizer.token_to_id(CLOSING_TAGS[kind]),
+        max_tokens=MAX_ANSWER_TOKENS[kind],
+        temperature=temperature,
+    )
+    return [
+        Written(
+            Answer(
+                OPENING_TAGS[kind] + decode(tokenizer, generation.tokens),
+                prompt_tokens=len(prompt),
+                answer_tokens=len(generation.tokens),
+            ),
+            prompt,
+            generation,
+        )
+        for prompt, generation in zip(prompts, generations, strict=True)
+    ]
 
 
 class LanguageAgent(Agent):
@@ -72,23 +111,8 @@ class LanguageAgent(Agent):
             self.prepare(views[0].environment)
         assert self._model is not None
         assert self._tokenizer is not None
-        encoded = self._tokenizer.encode_batch([compact(view, kind) for view in views])
-        prompts = [encoding.ids for encoding in encoded]
-        generations = self._model.generate(
-            prompts,
-            [view.rng for view in views],
-            stop=self._tokenizer.token_to_id(CLOSING_TAGS[kind]),
-            max_tokens=MAX_ANSWER_TOKENS[kind],
-            temperature=self.temperature,
-        )
-        return [
-            Answer(
-                OPENING_TAGS[kind] + decode(self._tokenizer, generation.tokens),
-                prompt_tokens=len(prompt),
-                answer_tokens=len(generation.tokens),
-            )
-            for prompt, generation in zip(prompts, generations, strict=True)
-        ]
+        texts = write(self._model, self._tokenizer, views, kind, self.temperature)
+        return [text.answer for text in texts]
 
 
 class ShippedAgent(LanguageAgent):

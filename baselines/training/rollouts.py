@@ -12,10 +12,9 @@ from typing import Literal
 
 from tokenizers import Tokenizer
 
-from baselines.language_agent import MAX_ANSWER_TOKENS
-from baselines.models import SmallModel, decode
-from baselines.prompts import CLOSING_TAGS, OPENING_TAGS, compact
-from lamer_bench import Answer, Ask, TrialPlan, make, play
+from baselines.language_agent import Written, write
+from baselines.models import SmallModel
+from lamer_bench import Ask, TrialPlan, make, play
 from lamer_bench.record import Trial
 
 
@@ -73,43 +72,27 @@ def roll_out(
             asked = [(index, ask) for index, ask in asks.items() if ask.kind == kind]
             if not asked:
                 continue
-            new_rows = _answer(model, tokenizer, asked, temperature)
-            rows += new_rows
-            for row in new_rows:
-                text = OPENING_TAGS[row.kind] + decode(tokenizer, row.tokens)
-                answer = Answer(text, len(row.prompt), len(row.tokens))
+            views = [ask.view for _, ask in asked]
+            texts = write(model, tokenizer, views, kind, temperature)
+            for (index, ask), text in zip(asked, texts, strict=True):
+                rows.append(_row(index, ask, text))
                 try:
-                    asks[row.trial] = running[row.trial].send(answer)
+                    asks[index] = running[index].send(text.answer)
                 except StopIteration as stop:
-                    finished[row.trial] = stop.value
-                    del running[row.trial], asks[row.trial]
+                    finished[index] = stop.value
+                    del running[index], asks[index]
                     start_next()
     return Rollout(list(plans), [finished[index] for index in range(len(plans))], rows)
 
 
-def _answer(
-    model: SmallModel, tokenizer: Tokenizer, asked: list[tuple[int, Ask]], temperature: float
-) -> list[Row]:
-    kind = asked[0][1].kind
-    texts = [compact(ask.view, kind) for _, ask in asked]
-    prompts = [encoding.ids for encoding in tokenizer.encode_batch(texts)]
-    generations = model.generate(
-        prompts,
-        [ask.view.rng for _, ask in asked],
-        stop=tokenizer.token_to_id(CLOSING_TAGS[kind]),
-        max_tokens=MAX_ANSWER_TOKENS[kind],
-        temperature=temperature,
+def _row(trial: int, ask: Ask, text: Written) -> Row:
+    return Row(
+        trial=trial,
+        episode=ask.view.episode,
+        turn=ask.view.turn,
+        kind=ask.kind,
+        observation=ask.view.observation,
+        prompt=text.prompt,
+        tokens=text.generation.tokens,
+        log_probabilities=text.generation.log_probabilities,
     )
-    return [
-        Row(
-            trial=index,
-            episode=ask.view.episode,
-            turn=ask.view.turn,
-            kind=kind,
-            observation=ask.view.observation,
-            prompt=prompt,
-            tokens=generation.tokens,
-            log_probabilities=generation.log_probabilities,
-        )
-        for (index, ask), prompt, generation in zip(asked, prompts, generations, strict=True)
-    ]
