@@ -49,6 +49,7 @@ def write(
         stop=tokenizer.token_to_id(CLOSING_TAGS[kind]),
         max_tokens=MAX_ANSWER_TOKENS[kind],
         temperature=temperature,
+        pads=[view.state for view in views],
     )
     return [
         Written(

@@ -4,13 +4,13 @@ torch.
 The forward pass runs in float64. Sums taken in another order (another batch, another BLAS, another
 machine) then differ by about 1e-13, and a sampled token differs only where a uniform draw falls
 into such a gap between two tokens: a trial's outcome does not depend on its batch. Prompts of one
-length are stacked without padding.
+length are stacked without padding; equal ones are read once, and what a prompt shares with the one
+before it in the same attempt is not read again.
 """
 
 from __future__ import annotations
 
 import json
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -28,6 +28,9 @@ Array = NDArray[Any]
 ROWS_AT_ONCE = 32
 """Prompts in one forward pass: enough to fill the matrix products, few enough to stay in the
 cache."""
+PREFIX_STEP = 12
+"""Shared beginnings are cut to a multiple of this many tokens, so that many rows have one length in
+common and can be stacked."""
 
 
 @dataclass(slots=True)
@@ -37,6 +40,20 @@ class Generation:
     tokens: list[int]
     log_probabilities: list[float]
     """Natural logarithm, at temperature 1."""
+
+
+@dataclass(slots=True)
+class Read:
+    """A prompt that was read, with its keys and values of each layer: (H, T, D/H)."""
+
+    tokens: Sequence[int]
+    keys_values: list[tuple[Array, Array]]
+
+    def shared_with(self, prompt: Sequence[int]) -> int:
+        """Tokens that need not be read again; at least the prompt's last always must."""
+        most = min(len(self.tokens), len(prompt) - 1)
+        same = next((i for i in range(most) if self.tokens[i] != prompt[i]), most)
+        return same - same % PREFIX_STEP
 
 
 @dataclass(slots=True)
@@ -149,19 +166,30 @@ class SmallModel:
         stop: int,
         max_tokens: int,
         temperature: float = 1.0,
+        pads: Sequence[dict[str, Any]] | None = None,
     ) -> list[Generation]:
-        """Sample a continuation of each prompt, each from its own stream; temperature 0 is
-        greedy."""
+        """Sample a continuation of each prompt, each from its own stream; temperature 0 is greedy.
+
+        ``pads``: a scratch pad for each row (`View.state`), which keeps what was read for the next
+        prompt that begins alike.
+        """
         results: list[Generation] = [Generation([], []) for _ in prompts]
-        by_length: dict[int, list[int]] = defaultdict(list)
+        by_shape: dict[tuple[int, int], dict[tuple[int, ...], list[int]]] = {}
         for index, prompt in enumerate(prompts):
-            by_length[len(prompt)].append(index)
+            before: Read | None = pads[index].get("read") if pads else None
+            shared = before.shared_with(prompt) if before else 0
+            equal = by_shape.setdefault((shared, len(prompt)), {})
+            equal.setdefault(tuple(prompt), []).append(index)
         with _threads().limit(limits=1, user_api="blas"):
-            for same_length in by_length.values():
-                for start in range(0, len(same_length), ROWS_AT_ONCE):
-                    rows = same_length[start : start + ROWS_AT_ONCE]
-                    self._generate_rows(
-                        np.array([prompts[row] for row in rows]),
+            for (shared, _), equal in by_shape.items():
+                different = list(equal.items())
+                for start in range(0, len(different), ROWS_AT_ONCE):
+                    part = different[start : start + ROWS_AT_ONCE]
+                    logits, kv = self._read(part, shared, pads)
+                    rows = [row for _, rows in part for row in rows]
+                    self._sample_rows(
+                        logits,
+                        kv,
                         [streams[row] for row in rows],
                         [results[row] for row in rows],
                         stop,
@@ -170,18 +198,46 @@ class SmallModel:
                     )
         return results
 
-    def _generate_rows(
+    def _read(
         self,
-        tokens: Array,
+        part: list[tuple[tuple[int, ...], list[int]]],
+        shared: int,
+        pads: Sequence[dict[str, Any]] | None,
+    ) -> tuple[Array, list[tuple[Array, Array]]]:
+        """Logits and cache after different prompts of one length, repeated for their rows."""
+        kv: list[tuple[Array, Array]] = []
+        if shared and pads:
+            reads = [pads[rows[0]]["read"].keys_values for _, rows in part]
+            kv = [
+                (
+                    np.stack([read[layer][0][:, :shared] for read in reads]),
+                    np.stack([read[layer][1][:, :shared] for read in reads]),
+                )
+                for layer in range(len(self.layers))
+            ]
+        logits = self.logits(np.array([prompt[shared:] for prompt, _ in part]), kv)
+        if pads:
+            for number, (prompt, rows) in enumerate(part):
+                read = Read(prompt, [(k[number], v[number]) for k, v in kv])
+                for row in rows:
+                    pads[row]["read"] = read
+        repeats = [len(rows) for _, rows in part]
+        if max(repeats) > 1:
+            logits = logits.repeat(repeats, axis=0)
+            kv = [(k.repeat(repeats, axis=0), v.repeat(repeats, axis=0)) for k, v in kv]
+        return logits, kv
+
+    def _sample_rows(
+        self,
+        logits: Array,
+        kv: list[tuple[Array, Array]],
         streams: list[Random],
         results: list[Generation],
         stop: int,
         max_tokens: int,
         temperature: float,
     ) -> None:
-        kv: list[tuple[Array, Array]] = []
-        for _ in range(max_tokens):
-            logits = self.logits(tokens, kv)
+        for length in range(1, max_tokens + 1):
             draws = np.array([stream.random() for stream in streams])
             chosen, log_probabilities = sample(logits, draws, temperature)
             for result, token, log_probability in zip(
@@ -190,13 +246,13 @@ class SmallModel:
                 result.tokens.append(token)
                 result.log_probabilities.append(log_probability)
             going = np.flatnonzero(chosen != stop)
-            if not len(going):
+            if not len(going) or length == max_tokens:
                 return
             if len(going) < len(chosen):
                 kv = [(k[going], v[going]) for k, v in kv]
                 streams = [streams[row] for row in going]
                 results = [results[row] for row in going]
-            tokens = chosen[going][:, None]
+            logits = self.logits(chosen[going][:, None], kv)
 
     def _norm(self, x: Array, weight: Array) -> Array:
         scale = 1.0 / np.sqrt(np.mean(x * x, axis=-1, keepdims=True) + self.epsilon)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from baselines.explorer.sokoban import Rules, cell_name, pushes_made
 from lamer_bench.agent import View
 
 PAUSE = "1 2 3 4 5 6"
@@ -24,9 +25,22 @@ def compact(view: View, kind: Literal["act", "reflect"]) -> str:
     if view.earlier and view.earlier[-1].reflection:
         parts.append(view.earlier[-1].reflection)
     parts.append(view.observation)
+    if view.family.startswith("sokoban"):
+        parts.append(_sokoban_note(view, kind))
     parts.append(f"{PAUSE} <action>" if kind == "act" else "<remark>")
     return "\n".join(parts)
 
 
+def _sokoban_note(view: View, kind: Literal["act", "reflect"]) -> str:
+    """What a board does not show: how many moves a turn holds; looking back, the first pushes."""
+    rules = Rules.read(view.rules)
+    if kind == "act":
+        return f"{rules.moves_per_turn} moves"
+    pushes = pushes_made(rules, view.turns)[:REMEMBERED_PUSHES]
+    return " ".join(["pushed", *(f"{cell_name(rules, box)} {way}" for box, way in pushes)])
+
+
+REMEMBERED_PUSHES = 6
+"""Pushes of an attempt that its reflection is written from."""
 CLOSING_TAGS = {"act": "</action>", "reflect": "</remark>"}
 OPENING_TAGS = {"act": "<action>", "reflect": "<remark>"}

@@ -136,6 +136,15 @@ class Room:
                 return stuck
             stuck = stuck - free
 
+    def stuck(self, boxes: Boxes) -> list[int]:
+        """The boxes off target that are frozen, or that not even alone could be pushed to one."""
+        frozen = self.frozen(boxes)
+        return sorted(
+            box
+            for box in boxes - self.targets
+            if box in frozen or all(box not in pushes for pushes in self.pushes_to)
+        )
+
     def _is_open(self, cell: int, stuck: Boxes) -> bool:
         return cell in self.floor and cell not in stuck
 
@@ -217,15 +226,11 @@ class SokobanPlayer:
         rules = Rules.read(view.rules)
         room, position = read_board(rules, view.observation)
         pushed = ", ".join(
-            f"{_name(rules, box)} {direction}" for box, direction in pushes_made(rules, view.turns)
+            f"{cell_name(rules, box)} {direction}"
+            for box, direction in pushes_made(rules, view.turns)
         )
-        frozen = room.frozen(position.boxes)
-        stuck = sorted(
-            box
-            for box in position.boxes - room.targets
-            if box in frozen or all(box not in pushes for pushes in room.pushes_to)
-        )
-        where = " ".join(_name(rules, box) for box in stuck)
+        stuck = room.stuck(position.boxes)
+        where = " ".join(cell_name(rules, box) for box in stuck)
         ending = f"box stuck at {where}" if stuck else "Out of turns"
         return f"<remark>plan failed: push {pushed or 'none'}. {ending}</remark>"
 
@@ -344,7 +349,7 @@ def failed_boxes(view: View, rules: Rules) -> set[Boxes]:
     return failed
 
 
-def _name(rules: Rules, cell: int) -> str:
+def cell_name(rules: Rules, cell: int) -> str:
     """``(row,column)`` from 1."""
     row, column = divmod(cell, rules.columns)
     return f"({row + 1},{column + 1})"

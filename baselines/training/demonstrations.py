@@ -1,56 +1,112 @@
-"""Demonstrations for the supervised start: trials of scripted players of mixed strength.
+"""Demonstrations for the supervised start: trials of a population of scripted players.
 
-A teacher marks every decision with all actions that are equally best by exact inference (a soft
-target) and writes the reflections; a player of the trial's own strength decides where the trial
-goes, so that good answers are shown in bad situations too. Trials run through the same `play()` as
-everything else, on tasks of the train split only.
+The start stands in for a pretrained model: it knows the formats and the game, plays neither
+flawlessly nor always the same, and uses what it remembers only now and then. So each decision is
+marked with what the *population* would do, as a soft target: most players forget what earlier
+attempts have shown, some remember it, all of them slip. `Population` holds the shares; with all
+remembering and nobody slipping, the start is an imitation of the best scripted play instead.
+
+Which way a trial goes is decided by one player, whose randomness is drawn for the trial, so that
+good answers are shown in bad situations too. Trials run through the same `play()` as everything
+else, on tasks of the train split only. What a family's players know is in `teachers`.
 """
 
 from __future__ import annotations
 
 import random
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import cycle
-from typing import Literal
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from baselines.explorer.minesweeper import MinesweeperPlayer, outlook
 from baselines.prompts import CLOSING_TAGS, compact
 from lamer_bench import Answer, Task, TrialPlan, View, make, play
+from lamer_bench.agent import Memory
 
-STRENGTHS = (0.0, 0.0, 0.05, 0.15, 0.4)
-"""Share of a player's turns that are a random hidden cell instead of a best one; one is drawn a
-trial."""
 INVALID_SHARE = 0.01
 """Share of turns answered with something that is not an action, so that the hint is known too."""
+
+Choice = Mapping[str, float]
+"""Token -> probability; they sum to 1."""
+
+
+@dataclass(frozen=True)
+class Population:
+    """What the players of a population do, 0..1 each."""
+
+    remember: float = 1.0
+    """Share that uses what earlier attempts have shown."""
+    slip: float = 0.0
+    """Chance of a decision to be random, whoever decides."""
+
+    def mixed(
+        self, remembering: Sequence[str], forgetting: Sequence[str], any_of: Sequence[str]
+    ) -> dict[str, float]:
+        """Probabilities from three sets of equally good tokens."""
+        mixed: dict[str, float] = {}
+        for tokens, share in (
+            (remembering, (1 - self.slip) * self.remember),
+            (forgetting, (1 - self.slip) * (1 - self.remember)),
+            (any_of, self.slip),
+        ):
+            for token in tokens if share else ():
+                mixed[token] = mixed.get(token, 0.0) + share / len(tokens)
+        return mixed
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """A turn as a teacher sees it."""
+
+    answer: list[str]
+    """The tokens that this trial's player writes, without the closing tag."""
+    choices: list[Choice]
+    """What the population would write at each of them, and after the last."""
+    risks: NDArray[np.float32] | None = None
+    """MineSweeper: probability of a mine for each cell (rows, columns)."""
+
+
+class Teacher(Protocol):
+    """Knows one family."""
+
+    randomness: Sequence[float]
+    """Share of a player's decisions that are random instead of good; one is drawn for a trial."""
+
+    def decide(
+        self, view: View, population: Population, randomness: float, rng: random.Random
+    ) -> Decision | None:
+        """The next turn; None where there is nothing to learn any more in this attempt."""
+
+    def reflect(self, view: View) -> str:
+        """The reflection after a failed attempt, with its closing tag."""
 
 
 @dataclass(frozen=True, slots=True)
 class Demonstration:
-    """A prompt and what a teacher would write."""
+    """A prompt, what follows it in this trial, and what would be right at each token."""
 
     kind: Literal["act", "reflect"]
     prompt: tuple[int, ...]
-    targets: tuple[int, ...]
-    """``act``: all equally best action tokens. ``reflect``: the reflection's tokens in order."""
+    answer: tuple[int, ...]
+    targets: tuple[Mapping[int, float], ...]
+    """For each token of the answer: token -> probability."""
     risks: NDArray[np.float32] | None
-    """``act``: probability of a mine for each cell (rows, columns)."""
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Demonstrations of one shape."""
+    """Demonstrations side by side, padded at the end."""
 
-    kind: Literal["act", "reflect"]
-    tokens: NDArray[np.int64]  # (B, T) prompt, then the answer's tokens but the last
-    prompt_length: int
-    targets: Sequence[tuple[int, ...]]  # B of them
-    risks: NDArray[np.float32] | None  # (B, rows, columns) for actions
+    tokens: NDArray[np.int64]
+    """Prompt, then the answer's tokens but the last: (B, T)."""
+    starts: NDArray[np.int64]
+    """Position whose output is the answer's first token: (B,)."""
+    targets: Sequence[tuple[Mapping[int, float], ...]]
+    risks: Sequence[NDArray[np.float32] | None]
 
 
 @dataclass(frozen=True)
@@ -61,83 +117,87 @@ class Rows:
     reflect: int
 
 
-def demonstrate(task: Task, tokenizer: Tokenizer) -> Iterator[Demonstration]:
-    """One trial of three attempts on ``task``, each decision marked by the teacher."""
-    teacher = MinesweeperPlayer()
+def demonstrate(
+    environment: str,
+    number: int,
+    teacher: Teacher,
+    population: Population,
+    tokenizer: Tokenizer,
+) -> Iterator[Demonstration]:
+    """One trial of three attempts on train task ``number``, each answer marked by the teacher."""
+    env = make(environment)
+    task = Task(env.environment, "train", number)
     rng = task.rng("demonstration")
-    strength = rng.choice(STRENGTHS)
-    plan = TrialPlan(task, memory="reflection")
-    trial = play(make(task.environment), plan)
+    randomness = rng.choice(teacher.randomness)
+    memory: Memory = "reflection"
+    trial = play(env, TrialPlan(task, memory=memory))
     ask = next(trial)
     while True:
-        prompt = tuple(tokenizer.encode(compact(ask.view, ask.kind)).ids)
-        if ask.kind == "act":
-            seen = outlook(ask.view)
-            best = [seen.board.name(cell) for cell in seen.best]
-            targets = tuple(tokenizer.token_to_id(name) for name in best)
-            risks = np.array(seen.risks(), np.float32).reshape(seen.board.rows, -1)
-            answer = _played(ask.view, rng, strength, best)
+        view = ask.view
+        prompt = tuple(tokenizer.encode(compact(view, ask.kind)).ids)
+        close = CLOSING_TAGS[ask.kind]
+        if ask.kind == "reflect":
+            text = teacher.reflect(view)
+            answer = tuple(tokenizer.encode(text).ids)
+            certain: tuple[Mapping[int, float], ...] = tuple({token: 1.0} for token in answer)
+            yield Demonstration("reflect", prompt, answer, certain, None)
+            reply = f"<remark>{text}"
         else:
-            answer = teacher.reflect(ask.view)
-            text = answer.removeprefix("<remark>")
-            targets = tuple(tokenizer.encode(text).ids)
-            risks = None
-        yield Demonstration(ask.kind, prompt, targets, risks)
+            decision = teacher.decide(view, population, randomness, rng)
+            if decision is None:
+                reply = view.admissible[0] if view.admissible else "up"
+            else:
+                written = [*decision.answer, close]
+                answer = tuple(tokenizer.token_to_id(token) for token in written)
+                targets = tuple(
+                    {tokenizer.token_to_id(token): share for token, share in choice.items()}
+                    for choice in decision.choices
+                )
+                yield Demonstration("act", prompt, answer, targets, decision.risks)
+                reply = f"<action>{' '.join(decision.answer)}</action>"
+                if rng.random() < INVALID_SHARE:
+                    reply = "(1,99)"
         try:
-            ask = trial.send(Answer(answer))
+            ask = trial.send(Answer(reply))
         except StopIteration:
             return
 
 
-def _played(view: View, rng: random.Random, strength: float, best: list[str]) -> str:
-    """What the player of this trial does with the teacher's advice."""
-    if rng.random() < INVALID_SHARE:
-        return "(1,99)"
-    if view.admissible and rng.random() < strength:
-        return rng.choice(list(view.admissible))
-    return rng.choice(best)
-
-
 def batches(
-    demonstrations: list[Demonstration], tokenizer: Tokenizer, rows: Rows, rng: random.Random
+    demonstrations: list[Demonstration], pad: int, rows: Rows, rng: random.Random
 ) -> list[tuple[Batch, Batch]]:
     """Shuffle demonstrations into pairs of one batch of decisions and one of reflections.
 
-    Every batch has one shape. Reflections are rarer than decisions and are gone through again when
-    they run out; remainders below a quarter of a batch are left out.
+    Rows of about the same length share a batch. Reflections are rarer than decisions and are gone
+    through again when they run out; remainders are left out.
     """
-    acts = _same_shape(demonstrations, "act", tokenizer, rows.act, rng)
-    reflections = _same_shape(demonstrations, "reflect", tokenizer, rows.reflect, rng)
+    acts = _by_length(demonstrations, "act", rows.act, pad, rng)
+    reflections = _by_length(demonstrations, "reflect", rows.reflect, pad, rng)
     return list(zip(acts, cycle(reflections)))
 
 
-def _same_shape(
+def _by_length(
     demonstrations: list[Demonstration],
     kind: Literal["act", "reflect"],
-    tokenizer: Tokenizer,
-    rows: int,
+    size: int,
+    pad: int,
     rng: random.Random,
 ) -> list[Batch]:
-    by_shape: dict[tuple[int, int], list[Demonstration]] = defaultdict(list)
-    for shown in demonstrations:
-        if shown.kind == kind:
-            answer_length = 1 if kind == "act" else len(shown.targets)
-            by_shape[len(shown.prompt), answer_length].append(shown)
-    close = tokenizer.token_to_id(CLOSING_TAGS["reflect"])
-    made = []
-    for (prompt_length, _), same in by_shape.items():
-        rng.shuffle(same)
-        for start in range(0, len(same), rows):
-            part = same[start : start + rows]
-            if len(part) < rows // 4:
-                continue
-            if kind == "act":  # the model also learns to close the tag after any best action
-                tokens = [[*shown.prompt, rng.choice(shown.targets)] for shown in part]
-            else:
-                assert all(shown.targets[-1] == close for shown in part)
-                tokens = [[*shown.prompt, *shown.targets[:-1]] for shown in part]
-            targets = [shown.targets for shown in part]
-            risks = np.stack([shown.risks for shown in part]) if kind == "act" else None  # type: ignore[misc]
-            made.append(Batch(kind, np.array(tokens), prompt_length, targets, risks))
+    ordered = [shown for shown in demonstrations if shown.kind == kind]
+    rng.shuffle(ordered)
+    ordered.sort(key=lambda shown: len(shown.prompt) + len(shown.answer))
+    made = [
+        _batch(ordered[start : start + size], pad)
+        for start in range(0, len(ordered) - size + 1, size)
+    ]
     rng.shuffle(made)
     return made
+
+
+def _batch(rows: Sequence[Demonstration], pad: int) -> Batch:
+    texts = [[*row.prompt, *row.answer[:-1]] for row in rows]
+    tokens = np.full((len(rows), max(len(text) for text in texts)), pad, dtype=np.int64)
+    for line, text in zip(tokens, texts, strict=True):
+        line[: len(text)] = text
+    starts = np.array([len(row.prompt) - 1 for row in rows])
+    return Batch(tokens, starts, [row.targets for row in rows], [row.risks for row in rows])

@@ -20,11 +20,12 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 _TOKEN = r"</?(?:action|remark)>|\([0-9]+,[0-9]+\)|[A-Za-z]+|[0-9]+|\n|[^\sA-Za-z0-9]"
 _TAGS = ["<action>", "</action>", "<remark>", "</remark>"]
-_GLYPHS = list("\n?.*#-@_OXP√SUDLR,:+()<>/")
+_GLYPHS = list("\n?.*#-@_OXP√SUDLR,:;+()<>/$")
 _WORDS = """
 That is not an action Name a hidden cell like this was mine The attempt is over Mines
 Every safe open Solved Actions up down left right Answer with move moves one to of or
 and box boxes stuck at plan failed push pushed into then Out turns
+one the rules say how many turn may hold Every every target on
 """.split()  # noqa: SIM905
 LARGEST_BOARD = 8
 LARGEST_NUMBER = 64

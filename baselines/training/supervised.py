@@ -1,4 +1,4 @@
-"""The supervised start: soft targets of exact inference, fresh tasks all the time.
+"""The supervised start: soft targets of a population of players, fresh tasks all the time.
 
 Demonstrations come in chunks, each a function of (seed, chunk index) alone: a killed training goes
 on with the very batches that it would have seen.
@@ -6,29 +6,32 @@ on with the very batches that it would have seen.
 
 from __future__ import annotations
 
-import math
 import random
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
 from torch.nn import functional as F
 from transformers import LlamaForCausalLM
 
-from baselines.prompts import CLOSING_TAGS
 from baselines.training.checkpoint import load_checkpoint, save_checkpoint
-from baselines.training.demonstrations import Batch, Rows, batches, demonstrate
+from baselines.training.demonstrations import Batch, Population, Rows, batches, demonstrate
 from baselines.training.log import TrainingLog
 from baselines.training.model import (
     LARGEST_BOARD,
     ModelSize,
     build_model,
     build_tokenizer,
+    load_policy,
     save_policy,
 )
-from lamer_bench.task import Task
+from baselines.training.teachers import TEACHERS
+from lamer_bench import make
+from lamer_bench.registry import ENVIRONMENTS
+from lamer_bench.task import split_environment_id
 
 RISK_WEIGHT = 10.0
 """Of the mean over cells; 36 cells hold more to learn from than one action."""
@@ -38,6 +41,8 @@ RISK_WEIGHT = 10.0
 class SupervisedSettings:
     """Settings of the supervised start."""
 
+    start: str = ""
+    """Folder of a policy to go on from; from scratch when empty."""
     environments: dict[str, int] = field(
         default_factory=lambda: {
             "minesweeper-hard": 4,
@@ -46,7 +51,9 @@ class SupervisedSettings:
             "minesweeper-paper": 1,
         }
     )
-    """Environment id -> its share of the trials."""
+    """Environment id -> its share of the trials; with "*" for a level, all levels in turn."""
+    population: Population = field(default_factory=Population)
+    """Who is imitated, as JSON: shares "remember" and "slip", 0..1."""
     steps: int = 3700
     """Optimiser steps."""
     batch_size: int = 128
@@ -63,8 +70,12 @@ class SupervisedSettings:
     """Of the matrices, decoupled."""
     chunk_trials: int = 1500
     """Trials that are demonstrated, shuffled and used together."""
+    first_chunk: int = 0
+    """Where the demonstrations begin, so that a second stage sees new ones."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """Of the matrix products; weights and sums stay float32."""
     size: ModelSize = field(default_factory=ModelSize)
-    """Shape of the network, as JSON."""
+    """Shape of the network, as JSON; ignored with a start."""
     checkpoint_steps: int = 100
     """Steps between checkpoints."""
     seed: int = 0
@@ -72,18 +83,22 @@ class SupervisedSettings:
 
 
 def train_supervised(settings: SupervisedSettings, out: str | Path) -> Path:
-    """Train from scratch, or go on from ``out``'s checkpoint; returns the policy's folder."""
+    """Train, or go on from ``out``'s checkpoint; returns the policy's folder."""
     out = Path(out)
-    tokenizer = build_tokenizer()
-    model = build_model(tokenizer, settings.size, settings.seed)
-    model.risk_head = torch.nn.Linear(settings.size.width, LARGEST_BOARD)
+    if settings.start:
+        model, tokenizer = load_policy(settings.start)
+    else:
+        tokenizer = build_tokenizer()
+        model = build_model(tokenizer, settings.size, settings.seed)
+    model.set_attn_implementation("eager")  # the fastest on a CPU for prompts of this length
+    model.risk_head = torch.nn.Linear(model.config.hidden_size, LARGEST_BOARD)
     for parameter in model.risk_head.parameters():
         torch.nn.init.zeros_(parameter)
     optimizers = make_optimizers(model, settings)
     state = load_checkpoint(out, settings, model, optimizers)
-    step, chunk, position = state.get("step", 0), state.get("chunk", 0), state.get("position", 0)
+    step, position = state.get("step", 0), state.get("position", 0)
+    chunk = state.get("chunk", settings.first_chunk)
     log = TrainingLog(out, total=settings.steps, resumed_at=step)
-    close = tokenizer.token_to_id(CLOSING_TAGS["act"])
     while step < settings.steps:
         made = _chunk(settings, chunk, tokenizer)
         for acts, reflections in made[position:]:
@@ -93,10 +108,13 @@ def train_supervised(settings: SupervisedSettings, out: str | Path) -> Path:
             ):
                 for group in optimizer.param_groups:
                     group["lr"] = peak * schedule(step, settings)
-            act_loss, act_accuracy = batch_loss(model, acts, close)
-            act_loss.backward()
-            reflect_loss, reflect_accuracy = batch_loss(model, reflections, close)
-            reflect_loss.backward()
+            with torch.autocast(
+                "cpu", dtype=torch.bfloat16, enabled=settings.precision == "bfloat16"
+            ):
+                acted = batch_loss(model, acts)
+                acted.loss.backward()
+                reflected = batch_loss(model, reflections)
+                reflected.loss.backward()
             num_tokens = acts.tokens.size + reflections.tokens.size
             norm = torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             for optimizer in optimizers:
@@ -106,10 +124,10 @@ def train_supervised(settings: SupervisedSettings, out: str | Path) -> Path:
             log.write(
                 step,
                 {
-                    "act_loss": act_loss.item(),
-                    "act_accuracy": act_accuracy,
-                    "reflect_loss": reflect_loss.item(),
-                    "reflect_accuracy": reflect_accuracy,
+                    "act_loss": acted.divergence,
+                    "act_accuracy": acted.accuracy,
+                    "reflect_loss": reflected.divergence,
+                    "reflect_accuracy": reflected.accuracy,
                     "gradient_norm": norm.item(),
                     "tokens_per_second": num_tokens / (time.perf_counter() - started),
                 },
@@ -130,41 +148,58 @@ def train_supervised(settings: SupervisedSettings, out: str | Path) -> Path:
     return folder
 
 
-def batch_loss(model: LlamaForCausalLM, batch: Batch, close: int) -> tuple[torch.Tensor, float]:
-    """Cross-entropy to the teacher, and how often the likeliest token is one of the teacher's."""
-    tokens = torch.from_numpy(batch.tokens)
-    states = model.model(tokens).last_hidden_state  # (B, T, D)
-    hidden = states[:, batch.prompt_length - 1 :]  # (B, A, D)
-    log_probabilities = F.log_softmax(model.lm_head(hidden), dim=-1)  # (B, A, V)
-    if batch.kind == "reflect":
-        targets = torch.tensor(batch.targets)  # (B, A)
-        loss = F.nll_loss(log_probabilities.flatten(0, 1), targets.flatten())
-        return loss, (log_probabilities.argmax(-1) == targets).float().mean().item()
-    soft = torch.zeros_like(log_probabilities[:, 0])
-    for row, best in enumerate(batch.targets):
-        soft[row, list(best)] = 1.0 / len(best)
-    loss = -(soft * log_probabilities[:, 0]).sum(-1).mean()
-    # the entropy of the target is a constant: take it off so that 0 is perfect
-    loss = loss - float(np.mean([math.log(len(best)) for best in batch.targets]))
-    closing = -log_probabilities[:, 1, close].mean()
-    chosen = log_probabilities[:, 0].argmax(-1)
-    accuracy = (soft.gather(1, chosen[:, None]) > 0).float().mean().item()
-    risk = RISK_WEIGHT * risk_loss(model, states, batch)
-    return loss + 0.1 * closing + risk, accuracy
+class BatchLoss(NamedTuple):
+    """What one batch teaches."""
+
+    loss: torch.Tensor
+    divergence: float
+    """Kullback-Leibler divergence from the targets, in nats per token; 0 is perfect."""
+    accuracy: float
+    """Share of tokens where the likeliest one is a likeliest one of the targets."""
 
 
-def risk_loss(model: LlamaForCausalLM, states: torch.Tensor, batch: Batch) -> torch.Tensor:
+def batch_loss(model: LlamaForCausalLM, batch: Batch) -> BatchLoss:
+    """Divergence from the targets over all tokens of the answers, and of the risks if there are
+    any."""
+    hidden = model.model(torch.from_numpy(batch.tokens), use_cache=False).last_hidden_state
+    rows, positions, targets = [], [], []
+    for row, (start, answer) in enumerate(zip(batch.starts, batch.targets, strict=True)):
+        for offset, target in enumerate(answer):
+            rows.append(row)
+            positions.append(int(start) + offset)
+            targets.append(target)
+    log_probabilities = F.log_softmax(model.lm_head(hidden[rows, positions]).float(), dim=-1)
+    soft = torch.zeros_like(log_probabilities)  # (N, V)
+    for line, target in zip(soft, targets, strict=True):
+        line[list(target)] = torch.tensor(list(target.values()))
+    divergence = F.kl_div(log_probabilities, soft, reduction="none").sum(-1).mean()
+    chosen = soft.gather(1, log_probabilities.argmax(-1, keepdim=True))[:, 0]
+    accuracy = (chosen >= soft.max(-1).values - 1e-6).float().mean().item()
+    loss = divergence + RISK_WEIGHT * risk_loss(model, hidden, batch)
+    return BatchLoss(loss, divergence.item(), accuracy)
+
+
+def risk_loss(model: LlamaForCausalLM, hidden: torch.Tensor, batch: Batch) -> torch.Tensor:
     """Cross-entropy of each row's mine probabilities, read off that row's pause token; 0 is
     perfect.
 
     The head exists in training only: it makes the pause tokens hold what the action needs.
     """
-    assert batch.risks is not None
-    risks = torch.from_numpy(batch.risks)  # (B, R, C)
-    end = batch.prompt_length - 1  # the opening tag
-    logits = model.risk_head(states[:, end - risks.shape[1] : end])[:, :, : risks.shape[2]]
-    entropy = F.binary_cross_entropy(risks, risks)
-    return F.binary_cross_entropy_with_logits(logits, risks) - entropy
+    by_size: dict[tuple[int, ...], list[int]] = {}
+    for row, risks in enumerate(batch.risks):
+        if risks is not None:
+            by_size.setdefault(risks.shape, []).append(row)
+    total = torch.zeros(())
+    num_cells = 0
+    for (rows, columns), same in by_size.items():
+        risks = torch.from_numpy(np.stack([batch.risks[row] for row in same]))  # (B, R, C)
+        pauses = np.array([range(start - rows, start) for start in batch.starts[same]])
+        states = hidden[torch.tensor(same)[:, None], torch.from_numpy(pauses)]
+        logits = model.risk_head(states).float()[:, :, :columns]
+        entropy = F.binary_cross_entropy(risks, risks, reduction="sum")
+        total = total - entropy + F.binary_cross_entropy_with_logits(logits, risks, reduction="sum")
+        num_cells += risks.numel()
+    return total / max(1, num_cells)
 
 
 def make_optimizers(
@@ -187,13 +222,25 @@ def schedule(step: int, settings: SupervisedSettings) -> float:
     return max(0.02, left)
 
 
-def _chunk(settings: SupervisedSettings, chunk: int, tokenizer) -> list[Batch]:  # type: ignore[no-untyped-def]
+def levels_of(environment: str) -> list[str]:
+    """The environment ids that ``family-*`` stands for; any other id stands for itself."""
+    family, level = split_environment_id(environment)
+    if level != "*":
+        return [environment]
+    return [f"{family}-{name}" for name in ENVIRONMENTS.load(family).levels]
+
+
+def _chunk(settings: SupervisedSettings, chunk: int, tokenizer) -> list[tuple[Batch, Batch]]:  # type: ignore[no-untyped-def]
     """All batches of one chunk, from (settings, chunk) alone."""
     rng = random.Random(f"{settings.seed}/{chunk}")
     environments = [name for name, share in settings.environments.items() for _ in range(share)]
     shown = []
     for index in range(settings.chunk_trials):
-        environment = environments[index % len(environments)]
         number = chunk * settings.chunk_trials + index
-        shown += demonstrate(Task(environment, "train", number), tokenizer)
-    return batches(shown, tokenizer, Rows(settings.batch_size, settings.reflections), rng)
+        environment = environments[number % len(environments)]
+        levels = levels_of(environment)
+        environment = levels[number // len(environments) % len(levels)]
+        teacher = TEACHERS[make(environment).family.removesuffix("_practice")]
+        shown += demonstrate(environment, number, teacher, settings.population, tokenizer)
+    pad = tokenizer.token_to_id("<pad>")
+    return batches(shown, pad, Rows(settings.batch_size, settings.reflections), rng)

@@ -17,13 +17,11 @@ pytest.importorskip("torch", reason="torch is in the [train] extra")
 from safetensors.numpy import load_file
 
 from baselines.training.cli import build_parser
-from baselines.training.demonstrations import demonstrate
 from baselines.training.lamer import LamerSettings, credit, train_lamer
 from baselines.training.loop import numpy_copy, plans
 from baselines.training.model import ModelSize, build_model, build_tokenizer, load_policy
 from baselines.training.rollouts import roll_out
 from baselines.training.supervised import SupervisedSettings, train_supervised
-from lamer_bench import Task
 from lamer_bench.errors import SettingError
 
 SIZE = ModelSize(width=32, layers=1, heads=2, mlp_width=64)
@@ -136,24 +134,6 @@ def test_every_row_gets_one_finite_advantage(start: Path) -> None:
     assert advantages.shape == (num_answers,)
     assert np.isfinite(advantages).all()
     assert {row.kind for row in rollout.rows} == {"act", "reflect"}
-
-
-def test_demonstrations_show_best_cells_and_whole_reflections() -> None:
-    tokenizer = build_tokenizer()
-    shown = [
-        demonstration
-        for index in range(6)
-        for demonstration in demonstrate(Task("minesweeper-hard", "train", index), tokenizer)
-    ]
-    unknown = tokenizer.token_to_id("<unk>")
-    assert not any(unknown in demonstration.prompt for demonstration in shown)
-    for demonstration in shown:
-        targets = [tokenizer.id_to_token(token) for token in demonstration.targets]
-        if demonstration.kind == "act":
-            assert all(target.startswith("(") for target in targets)
-        else:
-            assert targets[-1] == "</remark>"
-            assert sum(target in "?.*12345678" for target in targets) == 36
 
 
 def test_the_same_seed_gives_the_same_model() -> None:

@@ -1,0 +1,41 @@
+"""What MineSweeper's demonstrations show: exact mine inference, with and without memory."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+
+import numpy as np
+
+from baselines.explorer.minesweeper import MinesweeperPlayer, outlook
+from baselines.prompts import CLOSING_TAGS
+from baselines.training.demonstrations import Decision, Population
+from lamer_bench.agent import View
+
+
+class MinesweeperTeacher:
+    """Opens a cell that is a mine in the fewest layouts that fit what is known."""
+
+    randomness = (0.0, 0.0, 0.05, 0.15, 0.4)
+
+    def decide(
+        self, view: View, population: Population, randomness: float, rng: random.Random
+    ) -> Decision:
+        """One cell, then the end of the answer."""
+        seen = outlook(view)
+        remembering = [seen.board.name(cell) for cell in seen.best]
+        forgetting = remembering
+        if view.earlier and population.remember < 1.0:
+            board_alone = outlook(replace(view, earlier=(), state={}))
+            forgetting = [seen.board.name(cell) for cell in board_alone.best]
+        anything = [seen.board.name(cell) for cell in seen.hidden]
+        played = rng.choice(anything if rng.random() < randomness else remembering)
+        return Decision(
+            [played],
+            [population.mixed(remembering, forgetting, anything), {CLOSING_TAGS["act"]: 1.0}],
+            np.array(seen.risks(), np.float32).reshape(seen.board.rows, -1),
+        )
+
+    def reflect(self, view: View) -> str:
+        """The board as all attempts have shown it."""
+        return MinesweeperPlayer().reflect(view).removeprefix("<remark>")

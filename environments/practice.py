@@ -1,0 +1,86 @@
+"""Practice levels: MineSweeper and Sokoban in many sizes, densities and symbols, for training only.
+
+They are in no suite and no list; a trainer names them by reference, such as
+``environments.practice:MinesweeperPractice-4x7b``. The size and the symbols of each family's `ood`
+level are left out: what is practised here is that sizes and symbols can change, not that level.
+"""
+
+from __future__ import annotations
+
+from itertools import product
+from random import Random
+from typing import ClassVar
+
+from environments import minesweeper, sokoban
+from environments.minesweeper import Minesweeper
+from environments.sokoban import Sokoban, Symbols
+
+_GLYPHS = dict(zip("abcdef", ("?.*", "#.*", "?-@", "@#-", "-.@", "_#X"), strict=True))
+"""Hidden, blank, mine."""
+_SYMBOLS = {
+    "a": sokoban.PAPER,
+    "b": Symbols(*"#-OXP√S"),
+    "c": Symbols(*"#_.$P*S"),
+    "d": Symbols(*"#_O$@√+"),
+    "e": Symbols(*"#.-X@*+"),
+}
+
+
+def _minesweeper_levels() -> dict[str, minesweeper.Level]:
+    held_out = Minesweeper.levels["ood"]
+    levels = {}
+    sizes = [size for size in product(range(4, 7), range(4, 9)) if size != (5, 8)]
+    for number, ((rows, columns), (letter, glyphs)) in enumerate(product(sizes, _GLYPHS.items())):
+        assert (rows, columns) != (held_out.rows, held_out.columns)
+        cells = rows * columns
+        mines = cells * (10 + 7 * number % 19) // 100  # 10 to 28 %
+        levels[f"{rows}x{columns}{letter}"] = minesweeper.Level(
+            f"{rows}x{columns}, {mines} mines", rows, columns, mines, cells - mines, *glyphs
+        )
+    return levels
+
+
+def _sokoban_levels() -> dict[str, sokoban.Level]:
+    held_out = Sokoban.levels["ood"]
+    levels = {}
+    sizes = [size for size in product(range(5, 8), range(5, 9)) if size != (7, 8)]
+    for (rows, columns), boxes, (letter, symbols) in product(sizes, (1, 2), _SYMBOLS.items()):
+        assert (rows, columns) != (held_out.rows, held_out.columns)
+        assert symbols != held_out.symbols
+        levels[f"{rows}x{columns}x{boxes}{letter}"] = sokoban.Level(
+            f"{rows}x{columns}, {boxes} boxes",
+            boxes=boxes,
+            min_moves=2,
+            max_moves=18,
+            turn_limit=12,
+            rows=rows,
+            columns=columns,
+            symbols=symbols,
+        )
+    return levels
+
+
+class MinesweeperPractice(Minesweeper):
+    """MineSweeper on 4 to 6 rows and 4 to 8 columns, 10 to 28 % mines, six sets of glyphs.
+
+    See `Minesweeper` for the rules. A level is named by its size and a letter for the glyphs:
+    ``4x7b``.
+    """
+
+    family: ClassVar[str] = "minesweeper_practice"
+    levels: ClassVar[dict[str, minesweeper.Level]] = _minesweeper_levels()
+
+    def generate(self, rng: Random) -> bool:
+        """Boards that the first opened cell already solves are not drawn."""
+        return super().generate(rng) and bool(self.solution())
+
+
+class SokobanPractice(Sokoban):
+    """Sokoban in rooms of 5 to 7 rows and 5 to 8 columns, one or two boxes, five sets of symbols.
+
+    See `Sokoban` for the rules. A level is named by its size, boxes and a letter for the symbols:
+    ``5x8x2c``.
+    """
+
+    family: ClassVar[str] = "sokoban_practice"
+    levels: ClassVar[dict[str, sokoban.Level]] = _sokoban_levels()

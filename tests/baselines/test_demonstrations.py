@@ -1,0 +1,175 @@
+"""What the supervised start is shown: sound probabilities, teachers that are right."""
+
+import pytest
+
+pytest.importorskip("torch", reason="torch is in the [train] extra")
+
+from baselines.explorer.sokoban import Rules, read_board
+from baselines.training.demonstrations import Demonstration, Population, Rows, batches, demonstrate
+from baselines.training.model import build_tokenizer
+from baselines.training.supervised import levels_of
+from baselines.training.teachers import TEACHERS
+from baselines.training.teachers.sokoban import Failures, Solutions
+from lamer_bench import Task, make
+from lamer_bench.agent import PastEpisode, View
+
+TOKENIZER = build_tokenizer()
+POPULATION = Population(remember=0.3, slip=0.2)
+ENVIRONMENTS = [
+    "minesweeper-hard",
+    "environments.practice:MinesweeperPractice-4x7c",
+    "sokoban-easy",
+    "sokoban-hard",
+    "environments.practice:SokobanPractice-7x5x2d",
+]
+
+
+def shown(environment: str, population: Population = POPULATION) -> list[Demonstration]:
+    family = make(environment).family.removesuffix("_practice")
+    return [
+        demonstration
+        for number in range(8)
+        for demonstration in demonstrate(
+            environment, number, TEACHERS[family], population, TOKENIZER
+        )
+    ]
+
+
+def words(tokens: tuple[int, ...]) -> list[str]:
+    return [TOKENIZER.id_to_token(token) for token in tokens]
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_every_token_is_known_and_has_a_target_that_sums_to_one(environment: str) -> None:
+    unknown = TOKENIZER.token_to_id("<unk>")
+    demonstrations = shown(environment)
+    assert {demonstration.kind for demonstration in demonstrations} == {"act", "reflect"}
+    for demonstration in demonstrations:
+        assert unknown not in demonstration.prompt
+        assert len(demonstration.targets) == len(demonstration.answer)
+        for target in demonstration.targets:
+            assert None not in target
+            assert sum(target.values()) == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_what_a_player_does_is_what_the_population_might(environment: str) -> None:
+    for demonstration in shown(environment):
+        for token, target in zip(demonstration.answer, demonstration.targets, strict=True):
+            assert target[token] > 0
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_the_same_trial_is_shown_again(environment: str) -> None:
+    first, again = shown(environment), shown(environment)
+    assert [d.answer for d in first] == [d.answer for d in again]
+
+
+def test_a_minesweeper_reflection_is_a_whole_board() -> None:
+    for demonstration in shown("minesweeper-hard"):
+        answer = words(demonstration.answer)
+        if demonstration.kind == "reflect":
+            assert answer[-1] == "</remark>"
+            assert sum(word in "?.*12345678" for word in answer) == 36
+
+
+def test_who_neither_forgets_nor_slips_names_the_best_cells_only() -> None:
+    mixed = Population().mixed(["(1,1)", "(2,2)"], ["(3,3)"], ["(4,4)"])
+    assert mixed == {"(1,1)": 0.5, "(2,2)": 0.5}
+
+
+def test_a_population_is_mixed_by_its_shares() -> None:
+    # nobody slips in 0.8; 0.25 of those remember: 0.2 on a, 0.6 on b; slips put 0.1 on each
+    mixed = Population(remember=0.25, slip=0.2).mixed(["a"], ["b"], ["a", "b"])
+    assert mixed == pytest.approx({"a": 0.3, "b": 0.7})
+
+
+@pytest.mark.parametrize("environment", ["sokoban-medium", "sokoban-hard", "sokoban-ood"])
+def test_the_teachers_distances_are_the_environments_shortest_solutions(environment: str) -> None:
+    env = make(environment)
+    for number in range(5):
+        observation, _ = env.reset(options={"task": Task(environment, "train", number).id})
+        room, start = read_board(Rules.read(env.rules()), observation)
+        solution = ", ".join(env.solution()).split(", ")
+        solutions = Solutions(room, start)
+        assert solutions.moves_left[start] == len(solution)
+        position = start
+        for move in solution:
+            assert move in solutions.best(position)
+            position = room.move(position, move)
+
+
+ROOM = """
+# # # # # #
+# P _ _ _ #
+# _ X _ _ #
+# _ _ _ _ #
+# _ _ O _ #
+# # # # # #
+"""
+
+
+def sokoban_view(reflection: str) -> View:
+    env = make("sokoban-easy")
+    return View(
+        environment="sokoban-easy",
+        rules=env.rules(),
+        action_hint="",
+        memory="reflection",
+        num_episodes=3,
+        turn_limit=20,
+        episode=1,
+        turn=0,
+        observation=ROOM.strip(),
+        admissible=None,
+        turns=(),
+        earlier=[PastEpisode(reflection=reflection)],
+        state={},
+    )
+
+
+def test_who_remembers_opens_another_way() -> None:
+    view = sokoban_view("<remark> (3,3) right stuck </remark>")
+    rules = Rules.read(view.rules)
+    failures = Failures.read(view, rules)
+    assert failures.openings == {(2 * 6 + 2, "right")}
+    decision = TEACHERS["sokoban"].decide(view, Population(), 0.0, view.rng)
+    assert decision is not None
+    assert decision.choices[0] == {"right": 1.0}  # to push down first, not right
+    forgetful = TEACHERS["sokoban"].decide(view, Population(remember=0.0), 0.0, view.rng)
+    assert forgetful is not None
+    assert forgetful.choices[0] == {"right": 0.5, "down": 0.5}
+
+
+def test_no_box_goes_where_one_got_stuck() -> None:
+    view = sokoban_view("<remark> stuck (4,3) </remark>")
+    rules = Rules.read(view.rules)
+    room, position = read_board(rules, view.observation)
+    failures = Failures.read(view, rules)
+    below, right = (
+        next(push for push in room.pushes(position) if push.moves[-1] == way)
+        for way in ("down", "right")
+    )
+    assert failures.forbid(below, position, position.boxes)
+    assert not failures.forbid(right, position, position.boxes)
+
+
+def test_batches_hold_whole_rows_padded_at_the_end() -> None:
+    pad = TOKENIZER.token_to_id("<pad>")
+    demonstrations = shown("sokoban-hard")
+    view_rng = Task("sokoban-hard", "train", 0).rng("test")
+    made = batches(demonstrations, pad, Rows(act=16, reflect=2), view_rng)
+    assert made
+    texts = {(*d.prompt, *d.answer[:-1]) for d in demonstrations}
+    for pair in made:
+        for batch in pair:
+            for line, start, targets in zip(batch.tokens, batch.starts, batch.targets, strict=True):
+                text = tuple(line[: start + len(targets)])
+                assert text in texts
+                assert set(line[len(text) :]) <= {pad}
+
+
+def test_a_star_stands_for_all_levels() -> None:
+    levels = levels_of("environments.practice:SokobanPractice-*")
+    assert len(levels) == len(set(levels)) == 110
+    assert levels_of("sokoban-easy") == ["sokoban-easy"]

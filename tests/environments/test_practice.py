@@ -1,0 +1,34 @@
+"""Practice levels keep what the test levels hold out, and keep the families' promises."""
+
+import pytest
+
+from environments.minesweeper import Minesweeper
+from environments.practice import MinesweeperPractice, SokobanPractice
+from environments.sokoban import Sokoban
+from lamer_bench import Task, make
+from lamer_bench.env import TextEnv
+
+CLASSES = [MinesweeperPractice, SokobanPractice]
+
+
+@pytest.mark.parametrize("cls", CLASSES)
+def test_every_level_has_a_task_that_its_solution_wins(cls: type[TextEnv]) -> None:
+    for level in cls.levels:
+        env = make(f"environments.practice:{cls.__name__}-{level}")
+        env.reset(options={"task": Task(env.environment, "train", 3).id})
+        for action in env.solution():
+            env.step(action)
+        assert env.won, level
+
+
+def test_the_sizes_and_symbols_of_ood_are_held_out() -> None:
+    boards = MinesweeperPractice.levels.values()
+    held_out = Minesweeper.levels["ood"]
+    assert (held_out.rows, held_out.columns) not in {(b.rows, b.columns) for b in boards}
+    assert (held_out.hidden, held_out.blank, held_out.mine) not in {
+        (b.hidden, b.blank, b.mine) for b in boards
+    }
+    rooms = SokobanPractice.levels.values()
+    other = Sokoban.levels["ood"]
+    assert (other.rows, other.columns) not in {(room.rows, room.columns) for room in rooms}
+    assert other.symbols not in {room.symbols for room in rooms}
