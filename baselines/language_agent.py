@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Literal, NamedTuple
 from tokenizers import Tokenizer
 
 from baselines.models import Generation, SmallModel, decode, load_tokenizer
-from baselines.prompts import CLOSING_TAGS, OPENING_TAGS, compact
+from baselines.prompts import CLOSING_TAGS, compact, lead_in
 from lamer_bench.agent import Agent, Answer, Memory, View
 from lamer_bench.errors import AgentError
 
@@ -22,7 +22,7 @@ WEIGHTS = Path(__file__).parent / "weights"
 SHIPPED_TEMPERATURE = 0.1
 """Chosen on val tasks (recipes/choose_temperature.py): with a memory, few errors are worth more
 than variety."""
-MAX_ANSWER_TOKENS = {"act": 4, "reflect": 80}
+MAX_ANSWER_TOKENS = {"act": 8, "reflect": 80}
 
 
 class Written(NamedTuple):
@@ -54,14 +54,14 @@ def write(
     return [
         Written(
             Answer(
-                OPENING_TAGS[kind] + decode(tokenizer, generation.tokens),
+                lead_in(view, kind) + decode(tokenizer, generation.tokens),
                 prompt_tokens=len(prompt),
                 answer_tokens=len(generation.tokens),
             ),
             prompt,
             generation,
         )
-        for prompt, generation in zip(prompts, generations, strict=True)
+        for view, prompt, generation in zip(views, prompts, generations, strict=True)
     ]
 
 

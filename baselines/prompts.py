@@ -1,7 +1,7 @@
 """Prompts: a View as text.
 
 `compact` is what the small shipped models read: the last reflection, the observation, and the
-opening tag of the answer. The page of rules, constant for an environment, is left out, and so are
+beginning of the answer. The page of rules, constant for an environment, is left out, and so are
 the admissible actions, which a board shows anyway. A reflection supersedes the ones before it: it
 is written with the former one in view, and repeating all of them would triple the prompt.
 """
@@ -15,8 +15,8 @@ from lamer_bench.agent import View
 
 PAUSE = "1 2 3 4 5 6"
 """Constant tokens before an action: room in which a causal network, having read the whole
-observation, works out what it needs (pause tokens, arXiv 2310.02226; here trained to hold the risks
-of a board's rows)."""
+observation, works out what it needs (pause tokens, arXiv 2310.02226; here trained to hold what is
+true of a board's rows)."""
 
 
 def compact(view: View, kind: Literal["act", "reflect"]) -> str:
@@ -27,8 +27,20 @@ def compact(view: View, kind: Literal["act", "reflect"]) -> str:
     parts.append(view.observation)
     if view.family.startswith("sokoban"):
         parts.append(_sokoban_note(view, kind))
-    parts.append(f"{PAUSE} <action>" if kind == "act" else "<remark>")
+    begun = lead_in(view, kind)
+    parts.append(f"{PAUSE} {begun}" if kind == "act" else begun)
     return "\n".join(parts)
+
+
+def lead_in(view: View, kind: Literal["act", "reflect"]) -> str:
+    """How the answer begins: what the prompt ends with and the model need not write.
+
+    In Sokoban an answer names the push that it is after before it names the moves: ``push (3,4) up
+    <action>left up</action>``.
+    """
+    if kind == "reflect":
+        return "<remark>"
+    return "push" if view.family.startswith("sokoban") else "<action>"
 
 
 def _sokoban_note(view: View, kind: Literal["act", "reflect"]) -> str:
@@ -43,4 +55,3 @@ def _sokoban_note(view: View, kind: Literal["act", "reflect"]) -> str:
 REMEMBERED_PUSHES = 6
 """Pushes of an attempt that its reflection is written from."""
 CLOSING_TAGS = {"act": "</action>", "reflect": "</remark>"}
-OPENING_TAGS = {"act": "<action>", "reflect": "<remark>"}

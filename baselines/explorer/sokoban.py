@@ -166,6 +166,36 @@ class Room:
             return position
         return Position(boxes - {ahead} | {beyond}, ahead)
 
+    def reachable(self, position: Position) -> set[int]:
+        """The cells that the player can walk to."""
+        return set(self._steps_to(position.player, position.boxes))
+
+    def walk(self, position: Position, push: Push) -> list[str]:
+        """The moves that bring the player nearer to a push, or that push."""
+        way = push.moves[-1]
+        steps = self._steps_to(push.box - self.steps[way], position.boxes)
+        left = steps.get(position.player, inf)
+        if not left:
+            return [way]
+        return [
+            direction
+            for direction, step in self.steps.items()
+            if steps.get(position.player + step, inf) < left
+        ]
+
+    def _steps_to(self, start: int, boxes: Boxes) -> dict[int, int]:
+        """Steps between a cell and each one that can be walked to from there."""
+        steps = {start: 0}
+        queue = deque([start])
+        while queue:
+            cell = queue.popleft()
+            for step in self.steps.values():
+                ahead = cell + step
+                if ahead in self.floor and ahead not in boxes and ahead not in steps:
+                    steps[ahead] = steps[cell] + 1
+                    queue.append(ahead)
+        return steps
+
     def pushes(self, position: Position) -> list[Push]:
         """Every push that the player can walk to, by the shortest walk."""
         boxes = position.boxes

@@ -17,19 +17,20 @@ import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import cycle
-from typing import Literal, Protocol
+from typing import Literal, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from baselines.prompts import CLOSING_TAGS, compact
+from baselines.prompts import CLOSING_TAGS, compact, lead_in
 from lamer_bench import Answer, Task, TrialPlan, View, make, play
 from lamer_bench.agent import Memory
 
 INVALID_SHARE = 0.01
 """Share of turns answered with something that is not an action, so that the hint is known too."""
 
+T = TypeVar("T")
 Choice = Mapping[str, float]
 """Token -> probability; they sum to 1."""
 
@@ -44,17 +45,17 @@ class Population:
     """Chance of a decision to be random, whoever decides."""
 
     def mixed(
-        self, remembering: Sequence[str], forgetting: Sequence[str], any_of: Sequence[str]
-    ) -> dict[str, float]:
-        """Probabilities from three sets of equally good tokens."""
-        mixed: dict[str, float] = {}
-        for tokens, share in (
+        self, remembering: Sequence[T], forgetting: Sequence[T], any_of: Sequence[T]
+    ) -> dict[T, float]:
+        """Probabilities from three sets of equally good choices."""
+        mixed: dict[T, float] = {}
+        for choices, share in (
             (remembering, (1 - self.slip) * self.remember),
             (forgetting, (1 - self.slip) * (1 - self.remember)),
             (any_of, self.slip),
         ):
-            for token in tokens if share else ():
-                mixed[token] = mixed.get(token, 0.0) + share / len(tokens)
+            for choice in choices if share else ():
+                mixed[choice] = mixed.get(choice, 0.0) + share / len(choices)
         return mixed
 
 
@@ -66,8 +67,8 @@ class Decision:
     """The tokens that this trial's player writes, without the closing tag."""
     choices: list[Choice]
     """What the population would write at each of them, and after the last."""
-    risks: NDArray[np.float32] | None = None
-    """MineSweeper: probability of a mine for each cell (rows, columns)."""
+    maps: NDArray[np.float32] | None = None
+    """What is true of each cell, 0..1: (maps, rows, columns), at most six rows."""
 
 
 class Teacher(Protocol):
@@ -94,7 +95,7 @@ class Demonstration:
     answer: tuple[int, ...]
     targets: tuple[Mapping[int, float], ...]
     """For each token of the answer: token -> probability."""
-    risks: NDArray[np.float32] | None
+    maps: NDArray[np.float32] | None
 
 
 @dataclass(frozen=True)
@@ -106,7 +107,7 @@ class Batch:
     starts: NDArray[np.int64]
     """Position whose output is the answer's first token: (B,)."""
     targets: Sequence[tuple[Mapping[int, float], ...]]
-    risks: Sequence[NDArray[np.float32] | None]
+    maps: Sequence[NDArray[np.float32] | None]
 
 
 @dataclass(frozen=True)
@@ -153,8 +154,8 @@ def demonstrate(
                     {tokenizer.token_to_id(token): share for token, share in choice.items()}
                     for choice in decision.choices
                 )
-                yield Demonstration("act", prompt, answer, targets, decision.risks)
-                reply = f"<action>{' '.join(decision.answer)}</action>"
+                yield Demonstration("act", prompt, answer, targets, decision.maps)
+                reply = " ".join([lead_in(view, "act"), *written])
                 if rng.random() < INVALID_SHARE:
                     reply = "(1,99)"
         try:
@@ -200,4 +201,4 @@ def _batch(rows: Sequence[Demonstration], pad: int) -> Batch:
     for line, text in zip(tokens, texts, strict=True):
         line[: len(text)] = text
     starts = np.array([len(row.prompt) - 1 for row in rows])
-    return Batch(tokens, starts, [row.targets for row in rows], [row.risks for row in rows])
+    return Batch(tokens, starts, [row.targets for row in rows], [row.maps for row in rows])

@@ -88,7 +88,7 @@ def save_policy(
     state = {
         name: value.detach().to(torch.float16).contiguous().cpu()
         for name, value in model.state_dict().items()
-        if name != "lm_head.weight" and "risk_head" not in name  # tied; used in training only
+        if name != "lm_head.weight" and "map_head" not in name  # tied; used in training only
     }
     save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
     PreTrainedTokenizerFast(

@@ -33,8 +33,10 @@ from lamer_bench import make
 from lamer_bench.registry import ENVIRONMENTS
 from lamer_bench.task import split_environment_id
 
-RISK_WEIGHT = 10.0
+MAP_WEIGHT = 10.0
 """Of the mean over cells; 36 cells hold more to learn from than one action."""
+MAPS = 3
+"""Maps of a decision at most."""
 
 
 @dataclass(frozen=True)
@@ -91,8 +93,8 @@ def train_supervised(settings: SupervisedSettings, out: str | Path) -> Path:
         tokenizer = build_tokenizer()
         model = build_model(tokenizer, settings.size, settings.seed)
     model.set_attn_implementation("eager")  # the fastest on a CPU for prompts of this length
-    model.risk_head = torch.nn.Linear(model.config.hidden_size, LARGEST_BOARD)
-    for parameter in model.risk_head.parameters():
+    model.map_head = torch.nn.Linear(model.config.hidden_size, MAPS * LARGEST_BOARD)
+    for parameter in model.map_head.parameters():
         torch.nn.init.zeros_(parameter)
     optimizers = make_optimizers(model, settings)
     state = load_checkpoint(out, settings, model, optimizers)
@@ -159,7 +161,7 @@ class BatchLoss(NamedTuple):
 
 
 def batch_loss(model: LlamaForCausalLM, batch: Batch) -> BatchLoss:
-    """Divergence from the targets over all tokens of the answers, and of the risks if there are
+    """Divergence from the targets over all tokens of the answers, and from the maps if there are
     any."""
     hidden = model.model(torch.from_numpy(batch.tokens), use_cache=False).last_hidden_state
     rows, positions, targets = [], [], []
@@ -175,30 +177,30 @@ def batch_loss(model: LlamaForCausalLM, batch: Batch) -> BatchLoss:
     divergence = F.kl_div(log_probabilities, soft, reduction="none").sum(-1).mean()
     chosen = soft.gather(1, log_probabilities.argmax(-1, keepdim=True))[:, 0]
     accuracy = (chosen >= soft.max(-1).values - 1e-6).float().mean().item()
-    loss = divergence + RISK_WEIGHT * risk_loss(model, hidden, batch)
+    loss = divergence + MAP_WEIGHT * map_loss(model, hidden, batch)
     return BatchLoss(loss, divergence.item(), accuracy)
 
 
-def risk_loss(model: LlamaForCausalLM, hidden: torch.Tensor, batch: Batch) -> torch.Tensor:
-    """Cross-entropy of each row's mine probabilities, read off that row's pause token; 0 is
-    perfect.
+def map_loss(model: LlamaForCausalLM, hidden: torch.Tensor, batch: Batch) -> torch.Tensor:
+    """Cross-entropy of what is true of each cell, read off its row's pause token; 0 is perfect.
 
-    The head exists in training only: it makes the pause tokens hold what the action needs.
+    The head exists in training only: it makes the pause tokens hold what the answer needs.
     """
     by_size: dict[tuple[int, ...], list[int]] = {}
-    for row, risks in enumerate(batch.risks):
-        if risks is not None:
-            by_size.setdefault(risks.shape, []).append(row)
+    for row, maps in enumerate(batch.maps):
+        if maps is not None:
+            by_size.setdefault(maps.shape, []).append(row)
     total = torch.zeros(())
     num_cells = 0
-    for (rows, columns), same in by_size.items():
-        risks = torch.from_numpy(np.stack([batch.risks[row] for row in same]))  # (B, R, C)
+    for (kinds, rows, columns), same in by_size.items():
+        maps = torch.from_numpy(np.stack([batch.maps[row] for row in same]))  # (B, M, R, C)
         pauses = np.array([range(start - rows, start) for start in batch.starts[same]])
-        states = hidden[torch.tensor(same)[:, None], torch.from_numpy(pauses)]
-        logits = model.risk_head(states).float()[:, :, :columns]
-        entropy = F.binary_cross_entropy(risks, risks, reduction="sum")
-        total = total - entropy + F.binary_cross_entropy_with_logits(logits, risks, reduction="sum")
-        num_cells += risks.numel()
+        states = hidden[torch.tensor(same)[:, None], torch.from_numpy(pauses)]  # (B, R, D)
+        logits = model.map_head(states).float().unflatten(-1, (MAPS, LARGEST_BOARD))
+        logits = logits[:, :, :kinds, :columns].transpose(1, 2)
+        entropy = F.binary_cross_entropy(maps, maps, reduction="sum")
+        total = total - entropy + F.binary_cross_entropy_with_logits(logits, maps, reduction="sum")
+        num_cells += maps.numel()
     return total / max(1, num_cells)
 
 

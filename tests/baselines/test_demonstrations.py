@@ -135,10 +135,11 @@ def test_who_remembers_opens_another_way() -> None:
     assert failures.openings == {(2 * 6 + 2, "right")}
     decision = TEACHERS["sokoban"].decide(view, Population(), 0.0, view.rng)
     assert decision is not None
-    assert decision.choices[0] == {"right": 1.0}  # to push down first, not right
+    assert decision.choices[:2] == [{"(3,3)": 1.0}, {"down": 1.0}]
+    assert decision.answer[:3] == ["(3,3)", "down", "<action>"]
     forgetful = TEACHERS["sokoban"].decide(view, Population(remember=0.0), 0.0, view.rng)
     assert forgetful is not None
-    assert forgetful.choices[0] == {"right": 0.5, "down": 0.5}
+    assert forgetful.choices[1] == pytest.approx({"right": 0.5, "down": 0.5})
 
 
 def test_no_box_goes_where_one_got_stuck() -> None:
@@ -152,6 +153,20 @@ def test_no_box_goes_where_one_got_stuck() -> None:
     )
     assert failures.forbid(below, position, position.boxes)
     assert not failures.forbid(right, position, position.boxes)
+
+
+def test_the_moves_lead_to_the_push_that_is_named() -> None:
+    for number in range(4):
+        env = make("sokoban-hard")
+        observation, _ = env.reset(options={"task": Task("sokoban-hard", "train", number).id})
+        room, position = read_board(Rules.read(env.rules()), observation)
+        for push in room.pushes(position):
+            here = position
+            for left in range(len(push.moves), 0, -1):
+                ways = room.walk(here, push)
+                assert push.moves[-left] in ways
+                here = room.move(here, ways[0])
+            assert here == push.after
 
 
 def test_batches_hold_whole_rows_padded_at_the_end() -> None:

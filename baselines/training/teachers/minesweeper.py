@@ -21,7 +21,7 @@ class MinesweeperTeacher:
     def decide(
         self, view: View, population: Population, randomness: float, rng: random.Random
     ) -> Decision:
-        """One cell, then the end of the answer."""
+        """One cell, then the end of the answer; the map holds the risks."""
         seen = outlook(view)
         remembering = [seen.board.name(cell) for cell in seen.best]
         forgetting = remembering
@@ -33,7 +33,7 @@ class MinesweeperTeacher:
         return Decision(
             [played],
             [population.mixed(remembering, forgetting, anything), {CLOSING_TAGS["act"]: 1.0}],
-            np.array(seen.risks(), np.float32).reshape(seen.board.rows, -1),
+            np.array(seen.risks(), np.float32).reshape(1, seen.board.rows, -1),
         )
 
     def reflect(self, view: View) -> str:

@@ -11,9 +11,13 @@ from __future__ import annotations
 import random
 import re
 from collections import deque
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from math import inf
+
+import numpy as np
+from numpy.typing import NDArray
 
 from baselines.explorer.sokoban import (
     Position,
@@ -25,7 +29,7 @@ from baselines.explorer.sokoban import (
     read_board,
 )
 from baselines.prompts import CLOSING_TAGS
-from baselines.training.demonstrations import Choice, Decision, Population
+from baselines.training.demonstrations import Decision, Population
 from lamer_bench.agent import View
 
 _OPENING = re.compile(r"\((\d+),(\d+)\) (up|down|left|right)")
@@ -75,6 +79,18 @@ class Solutions:
             if self.moves_left.get(self.room.move(position, direction), inf) < left
         ]
 
+    def best_pushes(self, pushes: Sequence[Push]) -> list[Push]:
+        """Those that a shortest solution begins with; none where all of them lose."""
+        costs = [len(push.moves) + self.moves_left.get(push.after, inf) for push in pushes]
+        least = min(costs, default=inf)
+        return [push for push, cost in zip(pushes, costs, strict=True) if cost == least < inf]
+
+
+@lru_cache(maxsize=8)
+def solutions_from(rules: Rules, observation: str) -> Solutions:
+    """Kept for the next attempts at the same room."""
+    return Solutions(*read_board(rules, observation))
+
 
 @dataclass(frozen=True)
 class Failures:
@@ -103,46 +119,65 @@ class Failures:
 
 
 class SokobanTeacher:
-    """Moves along a shortest solution."""
+    """Names a push that a shortest solution begins with, and walks to it."""
 
     randomness = (0.0, 0.2, 0.5, 0.8, 1.0)
 
     def decide(
         self, view: View, population: Population, randomness: float, rng: random.Random
     ) -> Decision | None:
-        """As many moves as a turn holds, then the end of the answer."""
+        """A push, then as many moves as a turn holds, then the end of the answer.
+
+        The maps hold, inside the outer wall: where the player can walk, from where a lone box can
+        be brought to a target, and the boxes that a shortest solution pushes next.
+        """
         if view.state.get("is_lost"):
             return None
         rules = Rules.read(view.rules)
         room, position = read_board(rules, view.observation)
-        solutions = view.state.setdefault("solutions", Solutions(room, position))
+        if "solutions" not in view.state:
+            view.state["solutions"] = solutions_from(rules, view.observation)
+        solutions: Solutions = view.state["solutions"]
         failures = Failures.read(view, rules)
-        answer: list[str] = []
-        choices: list[Choice] = []
-        ways = list(room.steps)
-        while len(answer) < rules.moves_per_turn and position.boxes != room.targets:
-            best = solutions.best(position)
-            view.state["is_lost"] = not best
-            wise = self._avoiding(solutions, failures, position) or best
-            choices.append(population.mixed(wise or ways, best or ways, ways))
-            answer.append(rng.choice(ways if rng.random() < randomness else wise or ways))
-            position = room.move(position, answer[-1])
-        return Decision(answer, [*choices, {CLOSING_TAGS["act"]: 1.0}])
-
-    def _avoiding(self, solutions: Solutions, failures: Failures, position: Position) -> list[str]:
-        """First moves of the shortest solutions that repeat no failure; none where all do."""
+        pushes = room.pushes(position)
+        best = solutions.best_pushes(pushes)
+        view.state["is_lost"] = not best
+        if not pushes:
+            return None
         opening = solutions.start.boxes
-        pushes = solutions.room.pushes(position)
-        allowed = [push for push in pushes if not failures.forbid(push, position, opening)]
-        if len(allowed) == len(pushes):
-            return solutions.best(position)
-        costs = {
-            push: len(push.moves) + solutions.moves_left[push.after]
-            for push in allowed
-            if push.after in solutions.moves_left
-        }
-        least = min(costs.values(), default=0)
-        return sorted({push.moves[0] for push, cost in costs.items() if cost == least})
+        wise = solutions.best_pushes(
+            [push for push in pushes if not failures.forbid(push, position, opening)]
+        )
+        likely = population.mixed(wise or best or pushes, best or pushes, pushes)
+        pushed = rng.choice(pushes if rng.random() < randomness else wise or best or pushes)
+        answer = [cell_name(rules, pushed.box), pushed.moves[-1], "<action>"]
+        by_cell = shares((cell_name(rules, push.box), share) for push, share in likely.items())
+        by_way = shares(
+            (push.moves[-1], share) for push, share in likely.items() if push.box == pushed.box
+        )
+        choices = [by_cell, by_way, {"<action>": 1.0}]
+        is_pushed = False
+        for _ in range(rules.moves_per_turn):
+            if position.boxes == room.targets:
+                break
+            ways = room.walk(position, pushed) if not is_pushed else solutions.best(position)
+            ways = ways or list(room.steps)
+            choices.append(dict.fromkeys(ways, 1 / len(ways)))
+            answer.append(rng.choice(ways))
+            before, position = position, room.move(position, answer[-1])
+            is_pushed = is_pushed or position.boxes != before.boxes
+        maps = self._maps(rules, room, read_board(rules, view.observation)[1], best)
+        return Decision(answer, [*choices, {CLOSING_TAGS["act"]: 1.0}], maps)
+
+    def _maps(
+        self, rules: Rules, room: Room, position: Position, best: Sequence[Push]
+    ) -> NDArray[np.float32]:
+        maps = np.zeros((3, rules.rows * rules.columns), np.float32)
+        maps[0, list(room.reachable(position))] = 1.0
+        maps[1, [cell for pushes in room.pushes_to for cell in pushes]] = 1.0
+        for push in best:
+            maps[2, push.box] += 1 / len(best)
+        return maps.reshape(3, rules.rows, rules.columns)[:, 1:-1].clip(max=1.0)
 
     def reflect(self, view: View) -> str:
         """The first push of each failed attempt, then the cells where boxes got stuck."""
@@ -159,6 +194,15 @@ class SokobanTeacher:
                 CLOSING_TAGS["reflect"],
             ]
         )
+
+
+def shares(parts: Iterable[tuple[str, float]]) -> dict[str, float]:
+    """Weights by token, added up and scaled to a sum of 1."""
+    added: dict[str, float] = {}
+    for token, share in parts:
+        added[token] = added.get(token, 0.0) + share
+    total = sum(added.values())
+    return {token: share / total for token, share in added.items()}
 
 
 def _cell(rules: Rules, row: str, column: str) -> int:

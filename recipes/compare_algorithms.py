@@ -1,0 +1,252 @@
+"""The comparison: the supervised start, PPO, RLOO, GRPO, GiGPO and LaMer on every level.
+
+    python recipes/compare_algorithms.py [--training runs/training] [--runs runs/comparison]
+
+Plays the policies that recipes/train_algorithms.sh leaves under
+``runs/training/<family>/<algorithm>-seed<n>/policy`` on 200 test tasks of each level: three
+sequential attempts with the algorithm's own memory and three memory-wiped control episodes. Runs
+that are complete are not played again. Writes docs/results/algorithms.csv (one line for each run),
+docs/results/algorithms_tests.csv (LaMer against each other algorithm) and the tables in
+docs/results.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import os
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+import numpy as np
+
+from baselines.language_agent import SHIPPED_TEMPERATURE, LanguageAgent
+from lamer_bench import metrics
+from lamer_bench.env import environment_ids
+from lamer_bench.runner import run
+from lamer_bench.scores import Scores, gains, interval_over_tasks, score_run
+
+ROOT = Path(__file__).resolve().parent.parent
+MEMORY = {"supervised": "reflection", "lamer": "reflection"}
+"""Everything else was trained without a memory and retries without one."""
+ORDER = ["supervised", "ppo", "rloo", "grpo", "gigpo", "lamer"]
+_FOLDER = re.compile(r"(?P<algorithm>[a-z]+)(?:-seed(?P<seed>\d+))?")
+
+
+@dataclass(frozen=True)
+class Policy:
+    """One trained policy."""
+
+    algorithm: str
+    seed: int
+    folder: Path
+
+
+@dataclass(frozen=True)
+class Played:
+    """A policy on one environment."""
+
+    environment: str
+    policy: Policy
+    scores: Scores
+    tokens: int
+    """Prompt and answer tokens of the trials with memory, for each task."""
+
+
+class NamedAgent(LanguageAgent):
+    """A policy of the comparison under its algorithm's name."""
+
+    def __init__(self, policy: Policy, temperature: float) -> None:
+        super().__init__(policy.folder, temperature)
+        self.name = policy.algorithm  # type: ignore[misc]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--training", type=Path, default=ROOT / "runs" / "training")
+    parser.add_argument("--runs", type=Path, default=ROOT / "runs" / "comparison")
+    parser.add_argument("--tasks", type=int, default=200)
+    parser.add_argument("--envs", nargs="+", default=None, help="environment ids; all unless said")
+    parser.add_argument("--no-docs", action="store_true", help="play and print only")
+    options = parser.parse_args()
+    played = []
+    for environment in options.envs or environment_ids():
+        family = environment.rpartition("-")[0]
+        for policy in policies(options.training / family):
+            played.append(play(policy, environment, options.runs, options.tasks))
+            print(markdown([run_row(played[-1])]), flush=True)
+    tests = list(all_tests(played))
+    print(markdown(tests))
+    if not options.no_docs:
+        results = ROOT / "docs" / "results"
+        write_csv(results / "algorithms.csv", [run_row(one) for one in played])
+        write_csv(results / "algorithms_tests.csv", tests)
+        page = ROOT / "docs" / "results.md"
+        replace_between(page, "algorithms", markdown(list(mean_rows(played))))
+        replace_between(page, "algorithm tests", markdown(tests))
+
+
+def policies(folder: Path) -> list[Policy]:
+    """The trained policies in a family's folder, in the order of the table."""
+    found = []
+    for path in folder.glob("*/policy"):
+        match = _FOLDER.fullmatch(path.parent.name)
+        if match and match["algorithm"] in ORDER:
+            found.append(Policy(match["algorithm"], int(match["seed"] or 0), path))
+    return sorted(found, key=lambda policy: (ORDER.index(policy.algorithm), policy.seed))
+
+
+def play(policy: Policy, environment: str, runs: Path, tasks: int) -> Played:
+    """Play a policy on an environment, unless that run is there already."""
+    folder = run(
+        NamedAgent(policy, SHIPPED_TEMPERATURE),
+        environment,
+        tasks=tasks,
+        memory=MEMORY.get(policy.algorithm, "none"),
+        out=runs / environment / f"{policy.algorithm}-seed{policy.seed}",
+    )
+    scores = score_run(folder)
+    cost = scores.as_json()["cost"]
+    return Played(
+        environment, policy, scores, round((cost["prompt_tokens"] + cost["answer_tokens"]) / tasks)
+    )
+
+
+def run_row(played: Played) -> dict[str, Any]:
+    """One line of algorithms.csv."""
+    env, _, level = played.environment.rpartition("-")
+    scores = played.scores.as_json()
+    row: dict[str, Any] = {
+        "env": env,
+        "level": level,
+        "agent": played.policy.algorithm,
+        "seed": played.policy.seed,
+        "memory": played.scores.settings.memory,
+        "tasks": scores["tasks"],
+    }
+    for k in ("1", "2", "3"):
+        row[f"pass_at_{k}"] = scores["pass_at"][k]
+        row[f"pass_at_{k}_low"], row[f"pass_at_{k}_high"] = scores["pass_at_ci"][k]
+    row |= {
+        "control_pass_at_3": scores["independent_pass_at"]["3"],
+        "gain": scores["gain"],
+        "gain_low": scores["gain_ci"][0],
+        "gain_high": scores["gain_ci"][1],
+        "trajectory_entropy": scores["trajectory_entropy"],
+        "invalid_rate": scores["invalid_rate"],
+        "tokens": played.tokens,
+    }
+    return {name: round(v, 4) if isinstance(v, float) else v for name, v in row.items()}
+
+
+def groups(played: Iterable[Played]) -> dict[tuple[str, str], list[Played]]:
+    """All seeds of an algorithm on an environment."""
+    found: dict[tuple[str, str], list[Played]] = defaultdict(list)
+    for one in played:
+        found[one.environment, one.policy.algorithm].append(one)
+    return found
+
+
+def by_task(seeds: Sequence[Played], measure: str) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """A measure for each task, averaged over the seeds."""
+    columns = []
+    for one in seeds:
+        tasks = one.scores.tasks
+        if measure.startswith("pass@"):
+            columns.append([task.pass_at[int(measure[5:]) - 1] for task in tasks])
+        elif measure == "control":
+            columns.append([task.independent[-1] for task in tasks])
+        elif measure == "gain":
+            columns.append(list(gains(tasks, one.scores.settings.episodes)))
+        else:
+            columns.append([task.trajectory_entropy for task in tasks])
+    return np.mean(columns, axis=0)
+
+
+def mean_rows(played: Iterable[Played]) -> Iterator[dict[str, Any]]:
+    """The table of docs/results.md: means over seeds, intervals over tasks, shares in percent."""
+    for (environment, algorithm), seeds in groups(played).items():
+        yield {
+            "environment": environment,
+            "agent": algorithm,
+            "seeds": len(seeds),
+            **{
+                name: with_interval(by_task(seeds, name), 100)
+                for name in ("pass@1", "pass@2", "pass@3", "control", "gain")
+            },
+            "entropy": f"{by_task(seeds, 'entropy').mean():.2f}",
+            "tokens": round(np.mean([one.tokens for one in seeds])),
+        }
+
+
+def all_tests(played: Iterable[Played]) -> Iterator[dict[str, Any]]:
+    """LaMer's pass@3 and entropy against every other algorithm's, paired over tasks, Holm over all
+    tests on pass@3."""
+    found = groups(played)
+    pairs = [
+        (environment, algorithm, seeds, found[environment, "lamer"])
+        for (environment, algorithm), seeds in found.items()
+        if algorithm != "lamer" and (environment, "lamer") in found
+    ]
+    gaps = [by_task(lamer, "pass@3") - by_task(other, "pass@3") for _, _, other, lamer in pairs]
+    p_values = [metrics.sign_test_p(int((gap > 0).sum()), int((gap < 0).sum())) for gap in gaps]
+    for (environment, algorithm, other, lamer), gap, p, adjusted in zip(
+        pairs, gaps, p_values, metrics.holm(p_values), strict=True
+    ):
+        entropy = by_task(lamer, "entropy") - by_task(other, "entropy")
+        yield {
+            "environment": environment,
+            "lamer minus": algorithm,
+            "pass@3": with_interval(gap, 100),
+            "better": int((gap > 0).sum()),
+            "worse": int((gap < 0).sum()),
+            "p": f"{p:.2g}",
+            "p (Holm)": f"{adjusted:.2g}",
+            "entropy": with_interval(entropy, 1),
+        }
+
+
+def with_interval(values: np.ndarray[Any, np.dtype[np.float64]], scale: float) -> str:
+    """``mean [low, high]``."""
+    digits = 1 if scale == 100 else 2
+    low, high = interval_over_tasks(values) or (float("nan"),) * 2
+    return (
+        f"{scale * values.mean():.{digits}f} [{scale * low:.{digits}f}, {scale * high:.{digits}f}]"
+    )
+
+
+def markdown(rows: Sequence[dict[str, Any]]) -> str:
+    """A table."""
+    if not rows:
+        return ""
+    lines = ["| " + " | ".join(rows[0]) + " |", "|---" * len(rows[0]) + "|"]
+    lines += ["| " + " | ".join(str(value) for value in row.values()) + " |" for row in rows]
+    return "\n".join(lines)
+
+
+def write_csv(path: Path, rows: Sequence[dict[str, Any]]) -> None:
+    """All rows under the first one's names."""
+    path.parent.mkdir(exist_ok=True)
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def replace_between(path: Path, name: str, table: str) -> None:
+    """Replace what stands between a page's markers of that name."""
+    begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
+    text = path.read_text(encoding="utf-8")
+    head, _, rest = text.partition(begin)
+    _, _, tail = rest.partition(end)
+    path.write_text(f"{head}{begin}\n{table}\n{end}{tail}", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
