@@ -18,8 +18,9 @@ from safetensors.numpy import load_file
 
 from baselines.training.cli import build_parser
 from baselines.training.lamer import LamerSettings, credit, train_lamer
-from baselines.training.loop import numpy_copy, plans
-from baselines.training.model import ModelSize, build_model, build_tokenizer, load_policy
+from baselines.training.loop import plans
+from baselines.training.model import ModelSize, build_model, build_tokenizer
+from baselines.training.policy import Policy
 from baselines.training.rollouts import roll_out
 from baselines.training.supervised import SupervisedSettings, train_supervised
 from lamer_bench.errors import SettingError
@@ -48,7 +49,7 @@ def lamer_settings(start: Path) -> LamerSettings:
         environments=("minesweeper-easy",),
         steps=3,
         tasks=2,
-        trials=2,
+        episodes_per_task=6,
         minibatches=1,
         checkpoint_steps=1,
     )
@@ -113,19 +114,17 @@ def test_other_settings_are_refused_on_resume(start: Path, tmp_path: Path) -> No
 
 
 def test_rollouts_do_not_depend_on_how_many_trials_are_in_flight(start: Path) -> None:
-    model, tokenizer = load_policy(start)
-    small = numpy_copy(model)
+    writer = Policy.load(start).writer()
     planned = plans(lamer_settings(start), step=0)
-    together = roll_out(small, tokenizer, planned)
-    alone = roll_out(small, tokenizer, planned, in_flight=1)
+    together = roll_out(writer, planned)
+    alone = roll_out(writer, planned, in_flight=1)
     assert [t.digest for t in together.trials] == [t.digest for t in alone.trials]
 
 
 def test_every_row_gets_one_finite_advantage(start: Path) -> None:
-    model, tokenizer = load_policy(start)
     settings = lamer_settings(start)
-    rollout = roll_out(numpy_copy(model), tokenizer, plans(settings, step=0))
-    advantages = credit(rollout, settings)
+    rollout = roll_out(Policy.load(start).writer(), plans(settings, step=0))
+    advantages = credit(rollout, settings).advantages
     num_answers = sum(
         len(episode.turns) + (episode.reflection is not None)
         for trial in rollout.trials
