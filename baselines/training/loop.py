@@ -60,7 +60,7 @@ class TrainSettings:
     minibatches: int = 4
     """Optimiser steps for each rollout; one epoch."""
     learning_rate: float = 1e-4
-    """Of AdamW, constant."""
+    """Of AdamW; falls linearly to 0 over the steps."""
     clip: float = 0.2
     """PPO's clip range of the probability ratio."""
     entropy_bonus: float = 0.001
@@ -156,6 +156,8 @@ def train(settings: Any, credit: CreditFunction, out: str | Path) -> Path:
     first = state.get("step", 0)
     log = TrainingLog(out, total=settings.steps, resumed_at=first)
     for step in range(first, settings.steps):
+        for group in optimizer.param_groups:
+            group["lr"] = group["first_lr"] * (1 - step / settings.steps)
         log.write(step + 1, train_step(policy, optimizer, settings, credit, step))
         if (step + 1) % settings.checkpoint_steps == 0 or step + 1 == settings.steps:
             save_checkpoint(
@@ -180,9 +182,10 @@ def training_facts(settings: Any) -> dict[str, object]:
 def make_optimizer(policy: Policy, settings: Any) -> torch.optim.Optimizer:
     """AdamW; a value head has its own rate."""
     head = set(policy.value_parameters())
-    groups: list[dict[str, Any]] = [{"params": [p for p in policy.parameters() if p not in head]}]
+    body = [p for p in policy.parameters() if p not in head]
+    groups: list[dict[str, Any]] = [{"params": body, "first_lr": settings.learning_rate}]
     if head:
-        groups.append({"params": list(head), "lr": settings.value_learning_rate})
+        groups.append({"params": list(head), "first_lr": settings.value_learning_rate})
     return torch.optim.AdamW(groups, lr=settings.learning_rate, betas=(0.9, 0.95), weight_decay=0.0)
 
 
