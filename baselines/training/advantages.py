@@ -141,7 +141,10 @@ def cross_episode_advantages(
         else:
             paid, beyond = [*episode[:-1], episode[-1] + gamma_step * future], list(expected)
         advantages = generalised_advantages(paid, beyond, gamma_step, gae_lambda)
-        future = gamma_traj * (expected[0] + gae_lambda * advantages[0])
+        reached = expected[0] + gae_lambda * advantages[0]
+        if rule == "official":  # an earlier episode is not paid through this one's length
+            reached += (1.0 - gamma_step ** len(episode)) * future
+        future = gamma_traj * reached
         result.append(advantages)
     return result[::-1]
 
