@@ -149,7 +149,9 @@ class SokobanTeacher:
             [push for push in pushes if not failures.forbid(push, position, opening)]
         )
         likely = population.mixed(wise or best or pushes, best or pushes, pushes)
-        pushed = rng.choice(pushes if rng.random() < randomness else wise or best or pushes)
+        is_opening = position.boxes == opening  # a good one, so that its failure is a lesson
+        slips = not is_opening and rng.random() < randomness
+        pushed = rng.choice(pushes if slips else wise or best or pushes)
         answer = [cell_name(rules, pushed.box), pushed.moves[-1], "<action>"]
         by_cell = shares((cell_name(rules, push.box), share) for push, share in likely.items())
         by_way = shares(
