@@ -15,6 +15,7 @@ from typing import Any, ClassVar, Literal
 
 from baselines.endpoint import Endpoint, Message, Request
 from baselines.endpoint_settings import EndpointSettings
+from baselines.prompts import KEPT_CHARACTERS, KEPT_INVALID_CHARACTERS, remark, visible
 from lamer_bench.agent import Agent, Answer, Memory, PastEpisode, PastTurn, View
 from lamer_bench.errors import AgentError
 
@@ -36,13 +37,8 @@ Answer with <remark>your note</remark>."""
 
 KEPT_REFLECTIONS = 3
 """The last so many stay in the prompt, as in the Reflexion paper."""
-KEPT_CHARACTERS = 1_000
-"""Of a thought or a reflection that stays in the prompt: the end of a longer one is cut off."""
-KEPT_INVALID_CHARACTERS = 200
-"""Of an answer in which no action could be read."""
 
 _ACTION = re.compile(r"<action>", re.IGNORECASE)
-_REMARK = re.compile(r"<remark>(.*?)(?:</remark>|\Z)", re.DOTALL | re.IGNORECASE)
 
 
 class PromptingAgent(Agent):
@@ -152,15 +148,3 @@ class ReflexionAgent(ReactAgent):
 
     name: ClassVar[str] = "reflexion"
     memories: ClassVar[Sequence[Memory]] = ("reflection", "both")
-
-
-def visible(answer: str) -> str:
-    """An answer without the reasoning that a model marks as hidden, finished or cut off."""
-    return answer.rpartition("</think>")[2].partition("<think>")[0].strip()
-
-
-def remark(reflection: str) -> str:
-    """What stands in the last ``<remark>``, or the whole text; at most `KEPT_CHARACTERS`."""
-    shown = visible(reflection)
-    found = _REMARK.findall(shown)
-    return (found[-1] if found else shown).strip()[:KEPT_CHARACTERS]

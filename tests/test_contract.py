@@ -31,7 +31,11 @@ from tests import fakes, toys
 CATALOGUE = [*environment_ids(), "tests.toys:Doors-easy"]
 NEED_A_SERVER = {"zero-shot", "react", "reflexion"}
 """Checked where there is one, in tests/baselines/test_prompting.py."""
-AGENTS = [name for name in registry.AGENTS if name not in {"human", *NEED_A_SERVER}]
+NEED_A_MODEL = {"local"}
+"""Checked with a tiny one, in tests/baselines/test_local_model.py."""
+AGENTS = [
+    name for name in registry.AGENTS if name not in {"human", *NEED_A_SERVER, *NEED_A_MODEL}
+]
 
 
 @pytest.mark.parametrize("name", CATALOGUE)

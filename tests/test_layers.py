@@ -44,6 +44,7 @@ THIRD_PARTY = {
     "baselines/training/log": {"rich"},
     "baselines/human": {"rich"},
     "baselines/endpoint": {"httpx2"},
+    "baselines/local_model": {"huggingface_hub", "jinja2", "peft", "torch", "transformers"},
     "baselines/endpoint_settings": {"pydantic"},
     "baselines": {"numpy", "safetensors", "threadpoolctl", "tokenizers"},
     "leaderboard": {"flask", "sqlalchemy"},

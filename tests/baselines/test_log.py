@@ -43,7 +43,13 @@ def stored(out: Path) -> list[dict[str, float]]:
 
 
 def terminal(width: int = 100, height: int = 40) -> Console:
-    return Console(file=StringIO(), force_terminal=True, width=width, height=height)
+    return Console(
+        file=StringIO(),
+        force_terminal=True,
+        width=width,
+        height=height,
+        _environ={"TERM": "xterm-256color"},  # whatever terminal the tests run on, or none
+    )
 
 
 def screen(console: Console) -> str:
