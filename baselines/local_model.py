@@ -100,7 +100,8 @@ class LocalModel:
     @property
     def small_tokenizer(self) -> Tokenizer | None:
         """The tokenizer of a small policy of `lamer-bench train`; None for any other model."""
-        return small_tokenizer(self.tokenizer)
+        inner = getattr(self.tokenizer, "backend_tokenizer", None)
+        return inner if inner is not None and is_small(inner) else None
 
     @property
     def context_tokens(self) -> int | None:
@@ -320,13 +321,12 @@ def _templated(tokenizer: Any, messages: Sequence[Message], thinking: bool) -> l
     )
 
 
-def small_tokenizer(tokenizer: Any) -> Tokenizer | None:
-    """See `LocalModel.small_tokenizer`: its tokens are words, the closing tags among them."""
-    inner = getattr(tokenizer, "backend_tokenizer", None)
-    if inner is None or not isinstance(inner.model, WordLevel):
-        return None
-    has_tags = all(inner.token_to_id(tag) is not None for tag in CLOSING_TAGS.values())
-    return inner if has_tags else None
+def is_small(tokenizer: Tokenizer) -> bool:
+    """True for the tokenizer of a small policy: its tokens are words, the closing tags among
+    them."""
+    tags = CLOSING_TAGS.values()
+    is_of_words = isinstance(tokenizer.model, WordLevel)
+    return is_of_words and all(tokenizer.token_to_id(tag) is not None for tag in tags)
 
 
 # Loading -----------------------------------------------------------------------------------------
@@ -406,7 +406,7 @@ def _merged(model: Any, adapter: Path) -> Any:
     except ImportError as error:
         raise MissingExtraError(
             f"{adapter} is an adapter, and peft is not installed. "
-            'Install it: pip install "lamer-bench[lora]"'
+            'Install it: pip install "lamer-bench[train]"'
         ) from error
     return PeftModel.from_pretrained(model, str(adapter)).merge_and_unload().eval()
 
@@ -427,7 +427,8 @@ def _load(
     except Exception as error:
         reason = next(iter(str(error).strip().splitlines()), "")
         raise SettingError(
-            f"The model {name!r} cannot be loaded: {type(error).__name__}: {reason}"
+            f"{name} does not hold a language model that can be loaded: {type(error).__name__}: "
+            f"{reason}"
         ) from error
 
 
@@ -435,6 +436,11 @@ def _check_name(name: str) -> None:
     """Raise `SettingError` unless a model of the hub is in the cache or can be fetched."""
     from huggingface_hub import HfApi, constants
 
+    if not could_be_on_hub(name):
+        raise SettingError(
+            f"There is no folder {name!r}. Give a folder that holds a model, or a name of the hub "
+            "such as Qwen/Qwen3-4B."
+        )
     try:
         AutoConfig.from_pretrained(name, local_files_only=True)
         return
@@ -448,6 +454,17 @@ def _check_name(name: str) -> None:
             f"it cannot be fetched ({type(error).__name__}). Give a folder, or fetch the model "
             f"where there is a network: hf download {name}"
         ) from error
+
+
+def could_be_on_hub(name: str) -> bool:
+    """True for ``owner/name`` in the hub's alphabet, false for other paths."""
+    from huggingface_hub.utils import HFValidationError, validate_repo_id
+
+    try:
+        validate_repo_id(name)
+    except HFValidationError:
+        return False
+    return "/" in name
 
 
 def weights_digest(name: str | Path) -> str:

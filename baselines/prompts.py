@@ -48,7 +48,7 @@ def _history(episode: PastEpisode) -> list[str]:
     for an answer that was none, and its final observation."""
     if not episode.turns:
         return []
-    actions = "; ".join(turn.action or "-" for turn in episode.turns)
+    actions = " / ".join(turn.action or "-" for turn in episode.turns)
     return [f"Actions: {actions}", episode.final_observation]
 
 
@@ -64,15 +64,17 @@ def lead_in(view: View, kind: Literal["act", "reflect"]) -> str:
 
 
 def _sokoban_note(view: View, kind: Literal["act", "reflect"]) -> str:
-    """What a board does not show: how many moves a turn holds; looking back, the first pushes."""
+    """What a board does not show: how many moves a turn holds; looking back, how the attempt began
+    and its first pushes."""
     rules = Rules.read(view.rules)
     if kind == "act":
         return f"{rules.moves_per_turn} moves"
     pushes = pushes_made(rules, view.turns)[:REMEMBERED_PUSHES]
-    return " ".join(["pushed", *(f"{cell_name(rules, box)} {way}" for box, way in pushes)])
+    pushed = " ".join(["pushed", *(f"{cell_name(rules, box)} {way}" for box, way in pushes)])
+    return "\n".join([view.turns[0].observation, pushed])
 
 
-REMEMBERED_PUSHES = 6
+REMEMBERED_PUSHES = 8
 """Pushes of an attempt that its reflection is written from."""
 CLOSING_TAGS = {"act": "</action>", "reflect": "</remark>"}
 

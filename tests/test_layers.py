@@ -40,6 +40,8 @@ THIRD_PARTY = {
     "lamer_bench": {"gymnasium", "numpy", "pydantic"},
     "environments": {"numpy"},
     "baselines/training": {"numpy", "safetensors", "tokenizers", "torch", "transformers"},
+    "baselines/training/chat_policy": {"huggingface_hub", "tokenizers", "torch", "transformers"},
+    "baselines/training/lora": {"peft", "safetensors", "torch"},
     "baselines/training/live": {"rich"},
     "baselines/training/log": {"rich"},
     "baselines/human": {"rich"},

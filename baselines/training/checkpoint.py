@@ -4,7 +4,7 @@ steps."""
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -17,37 +17,42 @@ CHECKPOINT_FILE = "checkpoint.pt"
 
 
 class HasState(Protocol):
-    """A network or a policy."""
+    """A network, a policy or an optimiser."""
 
     def state_dict(self) -> dict[str, Any]:
-        """Its weights."""
+        """All that must be kept of it."""
 
     def load_state_dict(self, state: Any) -> Any:
-        """Take weights back."""
+        """Take it back."""
 
 
 def save_checkpoint(
     out: Path,
     settings: Any,
     model: HasState,
-    optimizers: list[torch.optim.Optimizer],
+    optimizers: Sequence[HasState],
     state: dict[str, Any],
     vocabulary: str = "",
+    is_main: bool = True,
 ) -> None:
-    """Write model, optimisers and position of a training; ``vocabulary`` names its tokenizer."""
+    """Write model, optimisers and position of a training; ``vocabulary`` names its tokenizer.
+
+    Of several processes all must call, for they may have to put weights together; the main one
+    writes.
+    """
+    content = {
+        "settings": asdict_or_text(settings),
+        "vocabulary": vocabulary,
+        "model": model.state_dict(),
+        "optimizers": [optimizer.state_dict() for optimizer in optimizers],
+        "state": state,
+    }
+    if not is_main:
+        return
     out.mkdir(parents=True, exist_ok=True)
     temporary = out / (CHECKPOINT_FILE + ".tmp")
     with temporary.open("wb") as file:
-        torch.save(
-            {
-                "settings": asdict_or_text(settings),
-                "vocabulary": vocabulary,
-                "model": model.state_dict(),
-                "optimizers": [optimizer.state_dict() for optimizer in optimizers],
-                "state": state,
-            },
-            file,
-        )
+        torch.save(content, file)
         file.flush()
         os.fsync(file.fileno())
     os.replace(temporary, out / CHECKPOINT_FILE)
@@ -57,7 +62,7 @@ def load_checkpoint(
     out: Path,
     settings: Any,
     model: HasState,
-    optimizers: list[torch.optim.Optimizer],
+    optimizers: Sequence[HasState],
     vocabulary: str = "",
 ) -> dict[str, Any]:
     """Restore a training in place; returns its position, empty when there is no checkpoint.

@@ -44,9 +44,13 @@ def main(arguments: Sequence[str]) -> dict[str, Any]:
     tensorboard = options.pop("tensorboard")
     settings_class, train = ALGORITHMS[algorithm]
     import torch
+    from transformers.utils import logging
 
+    logging.disable_progress_bar()  # of reading weights: a line for each file
     torch.set_num_threads(threads)
-    settings = settings_class(**options)
+    settings = settings_class(
+        **{name: tuple(v) if isinstance(v, list) else v for name, v in options.items()}
+    )
     with session(algorithm, settings, tensorboard=tensorboard):
         folder = train(settings, out)
     return {"algorithm": algorithm, "policy": str(folder), "out": str(out)}

@@ -51,8 +51,8 @@ class LamerSettings(GigpoSettings, GrpoSettings, PpoSettings):
     return_rule: ReturnRule = "paper"  # type: ignore[misc]
     """How later attempts pay earlier ones; see `cross_episode_returns`."""
     train_reflections: bool = True
-    """Without, reflections are written as ever, but their rows are left out of the update: their
-    advantage is 0 and nothing rewards or blames what they say."""
+    """Without, reflections are written as ever but get advantage 0: nothing rewards or blames what
+    they say. They still count in the entropy bonus and, with ppo, in the value head's error."""
 
     @property
     def compares_groups(self) -> bool:  # type: ignore[override]

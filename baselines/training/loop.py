@@ -22,8 +22,18 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 
+from baselines.local_model import Device
+from baselines.training.chat_policy import start_policy
 from baselines.training.checkpoint import load_checkpoint, save_checkpoint
 from baselines.training.credit import Credit
+from baselines.training.distributed import (
+    ALONE,
+    FILLER,
+    Processes,
+    WholeOptimizer,
+    own_device,
+    whole,
+)
 from baselines.training.log import TrainingLog
 from baselines.training.policy import Evaluation, Policy, Precision
 from baselines.training.returns import ReturnRule
@@ -42,7 +52,8 @@ class TrainSettings:
     """Settings that all algorithms share."""
 
     start: str
-    """Folder of the policy to start from (the supervised start)."""
+    """The policy to start from: the folder of a small one (the supervised start), or a folder, an
+    adapter or a hub name of any Hugging Face causal language model."""
     environments: tuple[str, ...] = ("minesweeper-easy", "minesweeper-medium")
     """Environment ids (or module:Class-level) whose train tasks are practised, in turn; named twice
     is practised twice as often."""
@@ -69,8 +80,26 @@ class TrainSettings:
     """Largest norm of a gradient; longer ones are shortened to it."""
     temperature: float = 1.0
     """Of the rollouts' sampling."""
-    precision: Precision = "float32"
-    """Of the matrix products of the update; weights and sums stay float32."""
+    precision: Precision = "auto"
+    """Of the matrix products; trained weights and sums stay float32. auto is bfloat16 for a chat
+    model on a GPU that has it, else float32."""
+    lora_rank: int = 0
+    """Rank of the adapters that are trained (LoRA, arXiv 2106.09685); 0 trains all weights."""
+    reference_kl: float = 0.0
+    """Weight of the KL divergence to the start, in nats per token (k3 estimator)."""
+    micro_batch_tokens: int = 4096
+    """Tokens in one forward and backward pass at most, unless one row has more; changes memory and
+    speed only."""
+    gradient_checkpointing: bool = False
+    """Compute activations again for the gradient instead of keeping them: less memory, slower."""
+    device: Device = "auto"
+    """Where a chat model is trained; a small policy is trained on the CPU."""
+    max_tokens: int = 1024
+    """Tokens of a chat model's answer at most."""
+    thinking: bool = False
+    """Let a chat model reason before its answer where its template offers that."""
+    rollout_tokens: int = 32_768
+    """Tokens that a chat model holds at a time in a rollout, over all prompts and answers."""
     checkpoint_steps: int = 5
     """Steps between checkpoints."""
     seed: int = 0
@@ -97,11 +126,13 @@ class TrainSettings:
         """Raise `SettingError` for a value that cannot work."""
         for name in ("steps", "tasks", "minibatches", "checkpoint_steps", "episodes"):
             self.at_least(name, 1)
+        for name in ("micro_batch_tokens", "max_tokens", "rollout_tokens"):
+            self.at_least(name, 1)
         for name in ("gamma_step", "gamma_traj"):
             self.within(name, 0.0, 1.0)
         for name in ("learning_rate", "clip", "gradient_clip", "temperature"):
             self.above(name, 0.0)
-        for name in ("entropy_bonus", "invalid_penalty"):
+        for name in ("entropy_bonus", "invalid_penalty", "lora_rank", "reference_kl"):
             self.at_least(name, 0.0)
         if not self.environments:
             raise SettingError("environments is empty. Name at least one, as minesweeper-easy.")
@@ -148,24 +179,50 @@ def train(settings: Any, credit: CreditFunction, out: str | Path) -> Path:
     """
     out = Path(out)
     references(settings)  # an unknown environment stops here
-    policy = Policy.load(
-        settings.start, value_head=settings.has_values, precision=settings.precision
-    )
+    policy = start_policy(settings, own_device(settings.device))
+    processes = Processes.join(policy.device)
+    processes.shard(policy)
     optimizer = make_optimizer(policy, settings)
-    state = load_checkpoint(out, settings, policy, [optimizer], policy.vocabulary)
+    kept = [WholeOptimizer(optimizer)]
+    state = load_checkpoint(out, settings, policy, kept, policy.vocabulary)
     first = state.get("step", 0)
-    log = TrainingLog(out, total=settings.steps, resumed_at=first)
+    processes.agree("the step to go on from", first)
+    log = TrainingLog(out, total=settings.steps, resumed_at=first) if processes.is_main else None
     for step in range(first, settings.steps):
         for group in optimizer.param_groups:
             group["lr"] = group["first_lr"] * (1 - step / settings.steps)
-        log.write(step + 1, train_step(policy, optimizer, settings, credit, step))
+        metrics = train_step(policy, optimizer, settings, credit, step, processes)
+        if log:
+            log.write(step + 1, metrics)
         if (step + 1) % settings.checkpoint_steps == 0 or step + 1 == settings.steps:
-            save_checkpoint(
-                out, settings, policy, [optimizer], {"step": step + 1}, policy.vocabulary
-            )
+            save(out, settings, policy, optimizer, step, processes)
     folder = out / "policy"
-    policy.save(folder, training_facts(settings))
+    policy.save(folder, training_facts(settings), processes.is_main)
+    processes.wait()
     return folder
+
+
+def save(
+    out: Path,
+    settings: Any,
+    policy: Policy,
+    optimizer: torch.optim.Optimizer,
+    step: int,
+    processes: Processes = ALONE,
+) -> None:
+    """Write the checkpoint after a step; raises `SettingError` where the policy is broken."""
+    if not all(whole(parameter).isfinite().all() for parameter in policy.parameters()):
+        raise diverged(settings, step)
+    kept, position = [WholeOptimizer(optimizer)], {"step": step + 1}
+    save_checkpoint(out, settings, policy, kept, position, policy.vocabulary, processes.is_main)
+
+
+def diverged(settings: Any, step: int) -> SettingError:
+    """What to say when numbers stop being finite."""
+    return SettingError(
+        f"The loss, a gradient or a weight is not finite in step {step + 1}; the last checkpoint "
+        f"is from before. Lower learning_rate ({settings.learning_rate:g}) and give another --out."
+    )
 
 
 def training_facts(settings: Any) -> dict[str, object]:
@@ -181,11 +238,11 @@ def training_facts(settings: Any) -> dict[str, object]:
 
 def make_optimizer(policy: Policy, settings: Any) -> torch.optim.Optimizer:
     """AdamW; a value head has its own rate."""
-    head = set(policy.value_parameters())
-    body = [p for p in policy.parameters() if p not in head]
-    groups: list[dict[str, Any]] = [{"params": body, "first_lr": settings.learning_rate}]
-    if head:
-        groups.append({"params": list(head), "first_lr": settings.value_learning_rate})
+    groups: list[dict[str, Any]] = [
+        {"params": policy.body_parameters(), "first_lr": settings.learning_rate}
+    ]
+    if head := policy.value_parameters():
+        groups.append({"params": head, "first_lr": settings.value_learning_rate})
     return torch.optim.AdamW(groups, lr=settings.learning_rate, betas=(0.9, 0.95), weight_decay=0.0)
 
 
@@ -195,19 +252,25 @@ def train_step(
     settings: Any,
     credit: CreditFunction,
     step: int,
+    processes: Processes = ALONE,
 ) -> dict[str, float]:
     """One rollout and the pass over its rows; returns the step's metrics."""
     started = time.perf_counter()
-    rollout = roll_out(
-        policy.writer(),
-        plans(settings, step),
-        settings.temperature,
-        references=references(settings),
-    )
+    with processes.whole_weights(policy.network):
+        rollout = roll_out(
+            policy.writer(),
+            processes.share(plans(settings, step)),
+            settings.temperature,
+            references=references(settings),
+        )
     rolled = time.perf_counter()
-    if settings.has_values or not all(row.log_probabilities for row in rollout.rows):
-        fill_in(policy, rollout.rows)
-    losses = update(policy, optimizer, rollout.rows, credit(rollout, settings), settings, step)
+    if settings.has_values or processes.some(not all(r.log_probabilities for r in rollout.rows)):
+        fill_in(policy, rollout.rows, processes)
+    if settings.reference_kl:
+        fill_in_reference(policy, rollout.rows, processes)
+    rollout = processes.gathered(rollout)
+    credited = credit(rollout, settings)
+    losses = update(policy, optimizer, rollout.rows, credited, settings, step, processes)
     ended = time.perf_counter()
     num_tokens = sum(len(row.prompt) + len(row.tokens) for row in rollout.rows)
     return {
@@ -246,15 +309,24 @@ def plans(settings: Any, step: int) -> list[TrialPlan]:
 
 
 @torch.no_grad()
-def fill_in(policy: Policy, rows: Sequence[Row]) -> None:
+def fill_in(policy: Policy, rows: Sequence[Row], processes: Processes = ALONE) -> None:
     """Write values and log-probabilities under the present weights into the rows."""
-    for indices in policy.batches(rows, range(len(rows))):
-        batch = [rows[index] for index in indices]
+    for indices in processes.in_step(policy.batches(rows, range(len(rows)))):
+        batch = [rows[index] for index in indices] or [FILLER]
         evaluation = policy.evaluate(batch)
         values = [0.0] * len(batch) if evaluation.values is None else evaluation.values.tolist()
         split = evaluation.log_probabilities.split([len(row.tokens) for row in batch])
         for row, value, log_probabilities in zip(batch, values, split, strict=True):
             row.value, row.log_probabilities = value, log_probabilities.tolist()
+
+
+def fill_in_reference(policy: Policy, rows: Sequence[Row], processes: Processes = ALONE) -> None:
+    """Write log-probabilities under the policy that training began with into the rows."""
+    for indices in processes.in_step(policy.batches(rows, range(len(rows)))):
+        batch = [rows[index] for index in indices] or [FILLER]
+        split = policy.reference(batch).split([len(row.tokens) for row in batch])
+        for row, log_probabilities in zip(batch, split, strict=True):
+            row.reference_log_probabilities = log_probabilities.tolist()
 
 
 def update(
@@ -264,15 +336,22 @@ def update(
     credited: Credit,
     settings: Any,
     step: int,
+    processes: Processes = ALONE,
 ) -> dict[str, float]:
-    """One pass over all rows in minibatches; returns means over the minibatches."""
+    """One pass over all rows in minibatches; returns means over the minibatches.
+
+    Of several processes each evaluates its share of a minibatch; the gradients are added up.
+    """
     rng = random.Random(f"{settings.seed}/{step}")
     means: dict[str, list[float]] = defaultdict(list)
     for part in minibatches(rows, settings.minibatches, rng):
         optimizer.zero_grad(set_to_none=True)
         num_tokens = sum(len(rows[index].tokens) for index in part)
         totals: dict[str, float] = defaultdict(float)
-        for indices in policy.batches(rows, part):
+        for indices in processes.in_step(policy.batches(rows, processes.rows_of(rows, part))):
+            if not indices:
+                (0.0 * policy.evaluate([FILLER]).total()).backward()
+                continue
             batch = [rows[index] for index in indices]
             losses = batch_losses(policy.evaluate(batch), batch, credited, indices, settings)
             objective = losses["loss"] - settings.entropy_bonus * losses["entropy"]
@@ -280,16 +359,16 @@ def update(
                 # a mean over rows, like the others a mean over tokens
                 losses["value_loss"] = losses["value_loss"] * num_tokens / len(part)
                 objective = objective + settings.value_weight * losses["value_loss"]
+            if settings.reference_kl:
+                objective = objective + settings.reference_kl * losses["reference_kl"]
             (objective / num_tokens).backward()
             for name, value in losses.items():
                 totals[name] += value.item()
+        processes.add_up(totals)
+        processes.add_up_gradients(list(policy.parameters()))
         norm = clip_gradients(policy, settings.gradient_clip)
         if not (math.isfinite(norm) and all(map(math.isfinite, totals.values()))):
-            raise SettingError(
-                f"The loss or its gradient is not finite in step {step + 1}; nothing was saved "
-                f"since the last checkpoint. Lower learning_rate ({settings.learning_rate:g}), and "
-                "give another --out."
-            )
+            raise diverged(settings, step)
         optimizer.step()
         for name, total in totals.items():
             means[name].append(total / num_tokens)
@@ -320,6 +399,11 @@ def batch_losses(
         "ratio_error": (difference.detach().exp() - 1.0).abs().sum(),
         "clip_share": ((difference.detach().exp() - 1.0).abs() > settings.clip).float().sum(),
     }
+    if settings.reference_kl:
+        start = torch.tensor(
+            [p for r in rows for p in r.reference_log_probabilities], device=device
+        )
+        losses["reference_kl"] = reference_kl(new, start).sum()
     if credited.value_targets is not None and evaluation.values is not None:
         targets = torch.tensor(credited.value_targets[indices], dtype=torch.float32, device=device)
         losses["value_loss"] = (evaluation.values - targets).square().sum()
@@ -336,13 +420,23 @@ def clipped_loss(difference: torch.Tensor, advantages: torch.Tensor, clip: float
     return -torch.minimum(ratio * advantages, clipped * advantages)
 
 
+def reference_kl(new: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
+    """The k3 estimator of the KL divergence of the policy from its reference, for tokens that the
+    policy sampled: log-probabilities (N,), (N,) -> (N,), 0 and up.
+
+    With r = reference / policy it is r - 1 - ln r: unbiased, and no term is below 0
+    (J. Schulman, Approximating KL Divergence, 2020; used in GRPO, arXiv 2402.03300, eq. 4).
+    """
+    difference = reference - new
+    return torch.expm1(difference) - difference
+
+
 def clip_gradients(policy: Policy, most: float) -> float:
     """Shorten the gradient to the norm ``most``, the value head's apart from the network's, so that
     its first large errors do not shrink the policy's steps; returns the network's norm."""
-    head = set(policy.value_parameters())
-    norm = torch.nn.utils.clip_grad_norm_([p for p in policy.parameters() if p not in head], most)
-    if head:
-        torch.nn.utils.clip_grad_norm_(list(head), most)
+    norm = whole(torch.nn.utils.clip_grad_norm_(policy.body_parameters(), most))
+    if head := policy.value_parameters():
+        torch.nn.utils.clip_grad_norm_(head, most)
     return float(norm.item())
 
 

@@ -7,7 +7,7 @@ tokens it sampled. A finished trial's place is taken by the next at once.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from baselines.language_agent import Written
@@ -45,6 +45,9 @@ class Row:
     and the loop then computes them before it updates."""
     value: float = 0.0
     """What a value head expects of it; filled in by the loop for algorithms that have one."""
+    reference_log_probabilities: list[float] = field(default_factory=list)
+    """Of its tokens under the policy that training began with; filled in by the loop where a
+    setting asks for it."""
 
 
 @dataclass

@@ -314,7 +314,7 @@ def test_folders_without_a_model_are_one_clear_line(tmp_path: Path) -> None:
     with pytest.raises(SettingError, match=r"no model in .*config\.json"):
         LocalModel.load(tmp_path, device="cpu")
     (tmp_path / "config.json").write_text("{}")
-    with pytest.raises(SettingError, match="cannot be loaded") as caught:
+    with pytest.raises(SettingError, match="does not hold a language model") as caught:
         LocalModel.load(tmp_path, device="cpu")
     assert "\n" not in str(caught.value)
 
@@ -458,5 +458,5 @@ def test_every_error_of_loading_is_meant_for_a_person(tmp_path: Path) -> None:
     tokenizer.save_pretrained(tmp_path)
     weights = tmp_path / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:1000])
-    with pytest.raises(LamerBenchError, match="cannot be loaded"):
+    with pytest.raises(LamerBenchError, match="does not hold a language model"):
         load_pretrained(tmp_path, torch.device("cpu"), torch.float32)

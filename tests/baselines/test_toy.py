@@ -70,6 +70,13 @@ def test_lamer_reads_the_plan_first_and_wins_the_second_episode(
     assert mean(metrics[-5:], "pass_at_1") < 0.1
 
 
+def test_with_a_history_it_needs_no_reflection(start: Path, tmp_path: Path) -> None:
+    reader = tiny_start(tmp_path / "start", memory="history")  # ``start`` sets the threads
+    metrics = trained("lamer", reader, tmp_path / "out", episodes=2, memory="history")
+    assert metrics[0]["pass_at_2"] < 0.4
+    assert mean(metrics[-5:], "pass_at_2") > 0.85
+
+
 def test_with_values_to_learn_first_lamer_gets_most_of_the_way(start: Path, tmp_path: Path) -> None:
     metrics = trained("lamer", start, tmp_path, episodes=2, estimator="ppo")
     assert metrics[0]["pass_at_2"] < 0.4

@@ -28,7 +28,7 @@ SIZE = ModelSize(width=32, layers=1, heads=4, mlp_width=64)
 
 
 def tiny_start(folder: Path, memory: Memory = "reflection") -> Path:
-    """Train it; returns its folder."""
+    """Train it on trials of two attempts with this memory; returns its folder."""
     tokenizer = build_tokenizer()
     model = build_model(tokenizer, SIZE, seed=0)
     rows = list(demonstrations(memory, Random(0)))
@@ -80,7 +80,7 @@ def demonstrations(memory: Memory, rng: Random, trials: int = 600) -> Iterator[t
 
 def answered(view: View, rng: Random) -> str:
     """Any action, or the right door where it is known."""
-    known = re.findall(r"target (\(\S+\))", compact(view, "act"))
+    known = re.findall(r"target (?:is )?(\(\S+\))", compact(view, "act"))
     if known and rng.random() < REMEMBER:
         return f"{known[-1]} </action>"
     return f"{rng.choice(view.admissible or [])} </action>"
