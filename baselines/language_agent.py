@@ -9,7 +9,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Literal, NamedTuple
+from random import Random
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol
 
 from tokenizers import Tokenizer
 
@@ -33,8 +34,24 @@ class Written(NamedTuple):
     generation: Generation
 
 
+class Generator(Protocol):
+    """What samples tokens: `SmallModel`, and its counterpart in training."""
+
+    def generate(
+        self,
+        prompts: Sequence[Sequence[int]],
+        streams: Sequence[Random],
+        *,
+        stop: int,
+        max_tokens: int,
+        temperature: float = 1.0,
+        pads: Sequence[dict[str, Any]] | None = None,
+    ) -> list[Generation]:
+        """See `SmallModel.generate`."""
+
+
 def write(
-    model: SmallModel,
+    model: Generator,
     tokenizer: Tokenizer,
     views: Sequence[View],
     kind: Literal["act", "reflect"],
@@ -69,10 +86,12 @@ class LanguageAgent(Agent):
     """A small language model as an agent.
 
     Its answer to a board is ``<action>...</action>``; after a failed attempt it writes itself a
-    ``<remark>...</remark>``, which is all that the next attempt's prompt holds of the earlier ones.
+    ``<remark>...</remark>``, which with the memory ``reflection`` is all that the next attempt's
+    prompt holds of the earlier ones. It can be given any memory; what it was trained with stands in
+    its folder's training.json.
     """
 
-    memories: ClassVar[Sequence[Memory]] = ("reflection", "none")
+    memories: ClassVar[Sequence[Memory]] = ("reflection", "none", "history", "both")
 
     def __init__(self, folder: str | Path, temperature: float = 1.0) -> None:
         self.folder = Path(folder)

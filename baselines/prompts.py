@@ -1,17 +1,28 @@
 """Prompts: a View as text.
 
-`compact` is what the small shipped models read: the last reflection, the observation, and the
+`compact` is what the small shipped models read: what the memory holds, the observation, and the
 beginning of the answer. The page of rules, constant for an environment, is left out, and so are
-the admissible actions, which a board shows anyway. A reflection supersedes the ones before it: it
-is written with the former one in view, and repeating all of them would triple the prompt.
+the admissible actions, which a board shows anyway. Of earlier attempts it shows, oldest first,
+their actions and what the last one led to (memory ``history`` and ``both``), and then the last
+reflection (``reflection`` and ``both``). A reflection supersedes the ones before it: it is written
+with the former one in view, and repeating all of them would triple the prompt.
+
+`chat` is what any other language model reads, in the order of the LaMer paper (arXiv 2512.16848):
+role and rules, how the task begins, earlier attempts, this attempt, possible actions, instruction.
+What is the same for many prompts comes first, so that it need not be read again.
 """
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator, Sequence
 from typing import Literal
 
 from baselines.explorer.sokoban import Rules, cell_name, pushes_made
-from lamer_bench.agent import View
+from lamer_bench.agent import PastEpisode, PastTurn, View
+
+Message = dict[str, str]
+"""``{"role": "system" | "user" | "assistant", "content": text}``"""
 
 PAUSE = "1 2 3 4 5 6"
 """Constant tokens before an action: room in which a causal network, having read the whole
@@ -21,7 +32,7 @@ true of a board's rows)."""
 
 def compact(view: View, kind: Literal["act", "reflect"]) -> str:
     """The prompt of a small model; the model's text continues it."""
-    parts = []
+    parts = [text for episode in view.earlier for text in _history(episode)]
     if view.earlier and view.earlier[-1].reflection:
         parts.append(view.earlier[-1].reflection)
     parts.append(view.observation)
@@ -30,6 +41,15 @@ def compact(view: View, kind: Literal["act", "reflect"]) -> str:
     begun = lead_in(view, kind)
     parts.append(f"{PAUSE} {begun}" if kind == "act" else begun)
     return "\n".join(parts)
+
+
+def _history(episode: PastEpisode) -> list[str]:
+    """An earlier attempt where the memory keeps it: its canonical actions, turn by turn, with ``-``
+    for an answer that was none, and its final observation."""
+    if not episode.turns:
+        return []
+    actions = " / ".join(turn.action or "-" for turn in episode.turns)
+    return [f"Actions: {actions}", episode.final_observation]
 
 
 def lead_in(view: View, kind: Literal["act", "reflect"]) -> str:
@@ -44,14 +64,86 @@ def lead_in(view: View, kind: Literal["act", "reflect"]) -> str:
 
 
 def _sokoban_note(view: View, kind: Literal["act", "reflect"]) -> str:
-    """What a board does not show: how many moves a turn holds; looking back, the first pushes."""
+    """What a board does not show: how many moves a turn holds; looking back, how the attempt began
+    and its first pushes."""
     rules = Rules.read(view.rules)
     if kind == "act":
         return f"{rules.moves_per_turn} moves"
     pushes = pushes_made(rules, view.turns)[:REMEMBERED_PUSHES]
-    return " ".join(["pushed", *(f"{cell_name(rules, box)} {way}" for box, way in pushes)])
+    pushed = " ".join(["pushed", *(f"{cell_name(rules, box)} {way}" for box, way in pushes)])
+    return "\n".join([view.turns[0].observation, pushed])
 
 
-REMEMBERED_PUSHES = 6
+REMEMBERED_PUSHES = 8
 """Pushes of an attempt that its reflection is written from."""
 CLOSING_TAGS = {"act": "</action>", "reflect": "</remark>"}
+
+# Chat models -------------------------------------------------------------------------------------
+
+CHAT_INSTRUCTION = """\
+Think first, in a few sentences: what the observations tell you, what you still have to find out, \
+what to do next. Then end your answer with exactly one action: <action>...</action>. {hint}"""
+
+CHAT_LOOK_BACK = """\
+You have not solved the task, and you will start it again from the same state. Write a note to \
+yourself for the next attempt, of 150 words at most: what you know of this task now, which \
+decision made the attempt fail, and what you will do instead. Answer with <remark>your note\
+</remark>."""
+
+KEPT_CHARACTERS = 1_000
+"""Of a thought or a reflection that stays in a prompt: the end of a longer one is cut off."""
+KEPT_INVALID_CHARACTERS = 200
+"""Of an answer in which no action could be read."""
+
+_REMARK = re.compile(r"<remark>(.*?)(?:</remark>|\Z)", re.DOTALL | re.IGNORECASE)
+
+
+def chat(view: View, kind: Literal["act", "reflect"]) -> list[Message]:
+    """The prompt of a chat model: a system and a user message. Thoughts of earlier turns are not in
+    it, only what was done and what it led to."""
+    return [
+        {"role": "system", "content": f"You play a game in text. Its rules:\n\n{view.rules}"},
+        {"role": "user", "content": "\n\n".join(_chat_parts(view, kind))},
+    ]
+
+
+def _chat_parts(view: View, kind: Literal["act", "reflect"]) -> Iterator[str]:
+    first = view.turns[0].observation if view.turns else view.observation
+    yield f"The task begins like this:\n{first}"
+    for number, past in enumerate(view.earlier):
+        yield f"Attempt {number + 1} at this task, which was not solved."
+        yield from _trajectory(past.turns, past.final_observation)
+        if past.reflection:
+            yield f"Your note after it: {remark(past.reflection)}"
+    if view.memory != "none":
+        yield f"Attempt {view.episode + 1} of {view.num_episodes} at this task."
+    yield from _trajectory(view.turns, view.observation)
+    if kind == "reflect":
+        yield CHAT_LOOK_BACK
+        return
+    yield f"It is turn {view.turn + 1} of {view.turn_limit}."
+    if view.admissible:
+        yield f"Possible now: {'; '.join(view.admissible)}"
+    yield CHAT_INSTRUCTION.format(hint=view.action_hint)
+
+
+def _trajectory(turns: Sequence[PastTurn], last: str) -> Iterator[str]:
+    """Each action with the observation that it led to."""
+    after = [turn.observation for turn in turns[1:]] + [last]
+    for number, (turn, observation) in enumerate(zip(turns, after, strict=False)):
+        said = f"<action>{turn.action}</action>"
+        if turn.action is None:
+            said = f"{visible(turn.answer)[:KEPT_INVALID_CHARACTERS]} (not an action)"
+        yield f"Turn {number + 1}: {said}\n{observation}"
+
+
+def visible(answer: str) -> str:
+    """An answer without the reasoning that a model marks as hidden, finished or cut off."""
+    return answer.rpartition("</think>")[2].partition("<think>")[0].strip()
+
+
+def remark(reflection: str) -> str:
+    """What stands in the last ``<remark>``, or the whole text; at most `KEPT_CHARACTERS`."""
+    shown = visible(reflection)
+    found = _REMARK.findall(shown)
+    return (found[-1] if found else shown).strip()[:KEPT_CHARACTERS]

@@ -74,6 +74,7 @@ class Minesweeper(TextEnv):
     """
 
     family: ClassVar[str] = "minesweeper"
+    version: ClassVar[int] = 2
     levels: ClassVar[dict[str, Level]] = {
         "easy": Level("6x6, 4 mines (11 %)", 6, 6, 4, 32),
         "medium": Level("6x6, 6 mines (17 %)", 6, 6, 6, 30),
@@ -106,7 +107,10 @@ class Minesweeper(TextEnv):
         self._packed = packed
         self._initial_glyphs: list[str] | None = None
         bound = self.board.max_clicks
-        return bound is None or 0 < len(self.solution()) <= bound
+        if bound is not None:
+            return 0 < len(self.solution()) <= bound
+        # a board that its first open cell solves leaves nothing to do
+        return self._flood(self._first, 0) | mines != self._grid.full
 
     def fingerprint(self) -> str:
         size = 8 * self._grid.num_symmetries
@@ -232,6 +236,8 @@ class _Grid(NamedTuple):
     """What all boards of one shape share."""
 
     cells: range
+    full: int
+    """The mask of all cells."""
     names: list[str]
     around: list[int]
     """For each cell the mask of its up to eight neighbours."""
@@ -254,7 +260,9 @@ def _grid(rows: int, columns: int) -> _Grid:
             around.append(mask & ~(1 << (row * columns + column)))
             images = _images(row, column, rows, columns)
             symmetric.append(sum(1 << (64 * lane + image) for lane, image in enumerate(images)))
-    return _Grid(range(rows * columns), names, around, symmetric, 8 if rows == columns else 4)
+    size = rows * columns
+    full = (1 << size) - 1
+    return _Grid(range(size), full, names, around, symmetric, 8 if rows == columns else 4)
 
 
 def _images(row: int, column: int, rows: int, columns: int) -> list[int]:

@@ -8,7 +8,6 @@ level are left out: what is practised here is that sizes and symbols can change,
 from __future__ import annotations
 
 from itertools import product
-from random import Random
 from typing import ClassVar
 
 from environments import minesweeper, sokoban
@@ -69,10 +68,6 @@ class MinesweeperPractice(Minesweeper):
 
     family: ClassVar[str] = "minesweeper_practice"
     levels: ClassVar[dict[str, minesweeper.Level]] = _minesweeper_levels()
-
-    def generate(self, rng: Random) -> bool:
-        """Boards that the first opened cell already solves are not drawn."""
-        return super().generate(rng) and bool(self.solution())
 
 
 class SokobanPractice(Sokoban):

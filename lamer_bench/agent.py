@@ -13,6 +13,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, NamedTuple, get_args
 
+from lamer_bench.errors import AgentError
+
 Memory = Literal["none", "history", "reflection", "both"]
 MEMORIES: tuple[Memory, ...] = get_args(Memory)
 
@@ -113,12 +115,13 @@ class Agent:
         Raise `AgentError` where the agent cannot play it; the run then does not start.
         """
 
-    def act(self, views: Sequence[View]) -> Sequence[Answer | str]:
+    def act(self, views: Sequence[View]) -> Sequence[Answer | str | AgentError]:
         """One answer for each view, in order. Answers may hold reasoning; the action stands in
-        ``<action>...</action>`` or is the whole text."""
+        ``<action>...</action>`` or is the whole text. An `AgentError` in the place of an answer
+        makes that one trial void."""
         raise NotImplementedError(f"{type(self).__name__} does not say how it acts")
 
-    def reflect(self, views: Sequence[View]) -> Sequence[Answer | str]:
+    def reflect(self, views: Sequence[View]) -> Sequence[Answer | str | AgentError]:
         """One reflection for each view, in order, after an attempt that failed."""
         return ["" for _ in views]
 

@@ -128,6 +128,8 @@ def read_answers(result: Any, num_views: int) -> list[Answer | Void]:
 def _read_answer(answer: Any) -> Answer | Void:
     if isinstance(answer, str):
         return Answer(answer)
+    if isinstance(answer, AgentError):
+        return as_void(answer)
     if not isinstance(answer, Answer) or not isinstance(answer.text, str):
         kind = type(answer.text if isinstance(answer, Answer) else answer).__name__
         return as_void(AgentError(f"answered with {kind}; an answer is text"))

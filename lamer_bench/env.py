@@ -28,6 +28,7 @@ MAX_ANSWER_CHARACTERS = 16_384
 CHARSET = frozenset("".join(map(chr, range(32, 127))) + "\n\t" + "√■□●○·×…–—’“”£€°")
 
 _TAG = re.compile(r"<action>(.*?)</action>", re.DOTALL | re.IGNORECASE)
+_CLOSING = re.compile(r"</action>", re.IGNORECASE)
 _MAX_DRAWS = 100_000
 
 
@@ -195,7 +196,9 @@ class TextEnv(gymnasium.Env[str, str]):
         if len(answer) > MAX_ANSWER_CHARACTERS:
             answer = answer[:MAX_ANSWER_CHARACTERS]
         if "<" in answer:
-            tagged = _TAG.findall(answer)
+            ends = [closing.end() for closing in _CLOSING.finditer(answer)]
+            # not beyond the last closing tag: looking for one there takes quadratic time
+            tagged = _TAG.findall(answer, 0, ends[-1]) if ends else []
             if tagged:
                 answer = tagged[-1]
         return self.parse(answer)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from time import perf_counter
@@ -22,6 +22,7 @@ from lamer_bench.agent import MEMORIES, Agent, Answer, Memory
 from lamer_bench.asking import Asker, Question, as_void
 from lamer_bench.env import TextEnv
 from lamer_bench.errors import LamerBenchError, RecordError, SettingError, UnknownNameError
+from lamer_bench.options import read_options
 from lamer_bench.protocol import Ask, TrialPlan, play
 from lamer_bench.provenance import provenance
 from lamer_bench.record import Limits, Manifest, RunFolder, Settings, Trial, Void
@@ -44,6 +45,7 @@ def run(
     agent: str | Agent,
     environment: str,
     *,
+    agent_options: Mapping[str, Any] | None = None,
     split: str = "test",
     tasks: int = 100,
     episodes: int = 3,
@@ -62,14 +64,18 @@ def run(
     """Play every task ``repeats`` times with memory, and as often as a memory-wiped control.
 
     ``out`` with an unfinished run of the same settings is continued; with other settings it is
-    refused, or set aside where ``fresh`` is given. ``progress`` is called after each round,
+    refused, or set aside where ``fresh`` is given. ``agent_options`` are for an agent that is given
+    by its name. ``progress`` is called after each round,
     ``notice`` with a line for a person. Raises a `LamerBenchError` with one clear line; whatever
     was finished by then is kept.
     """
     if batch < 1:
         raise SettingError(f"A batch has at least 1 trial, not {batch}.")
+    if agent_options and not isinstance(agent, str):
+        raise SettingError("agent_options are for an agent that is given by its name.")
     name = agent if isinstance(agent, str) else agent.name or type(agent).__name__
-    player = make_agent(agent) if isinstance(agent, str) else agent
+    player = make_agent(agent, agent_options) if isinstance(agent, str) else agent
+    name = vars(player).get("name") or name  # an agent made of others names them
     pool = EnvironmentPool(environment)
     agent_settings = _prepare(player, name, pool.env.environment)
     settings = Settings(
@@ -322,14 +328,14 @@ class Writer:
             self._wins += trial.episodes[-1].end == "won"
 
 
-def make_agent(name: str) -> Agent:
-    """Build an agent by its name or ``module:Class``; raises a `LamerBenchError` with one clear
-    line."""
+def make_agent(name: str, options: Mapping[str, Any] | None = None) -> Agent:
+    """Build an agent by its name or ``module:Class``, with its options; raises a `LamerBenchError`
+    with one clear line."""
     cls = registry.AGENTS.load(name)
     if not (isinstance(cls, type) and issubclass(cls, Agent)):
         raise UnknownNameError(f"{name!r} is not an agent: it does not inherit lamer_bench.Agent.")
     try:
-        return cls()
+        return cls(**read_options(cls, options or {}))
     except LamerBenchError:
         raise
     except Exception as error:

@@ -29,7 +29,11 @@ from lamer_bench.task import Split, Task
 from tests import fakes, toys
 
 CATALOGUE = [*environment_ids(), "tests.toys:Doors-easy"]
-AGENTS = [name for name in registry.AGENTS if name != "human"]
+NEED_A_SERVER = {"zero-shot", "react", "reflexion"}
+"""Checked where there is one, in tests/baselines/test_prompting.py."""
+NEED_A_MODEL = {"local"}
+"""Checked with a tiny one, in tests/baselines/test_local_model.py."""
+AGENTS = [name for name in registry.AGENTS if name not in {"human", *NEED_A_SERVER, *NEED_A_MODEL}]
 
 
 @pytest.mark.parametrize("name", CATALOGUE)

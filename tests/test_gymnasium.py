@@ -32,8 +32,8 @@ def test_gymnasiums_own_checker_has_nothing_to_say(environment: str) -> None:
 @pytest.mark.parametrize(
     "code",
     [
-        "import lamer_bench, gymnasium; env = gymnasium.make('lamer/minesweeper-hard-v1')",
-        "import gymnasium; env = gymnasium.make('lamer_bench:lamer/minesweeper-hard-v1')",
+        "import lamer_bench, gymnasium; env = gymnasium.make('lamer/minesweeper-hard-v2')",
+        "import gymnasium; env = gymnasium.make('lamer_bench:lamer/minesweeper-hard-v2')",
     ],
 )
 def test_make_works_in_a_fresh_process(code: str) -> None:
@@ -56,7 +56,7 @@ def test_a_seed_names_a_task(environment: str) -> None:
 
 
 def test_a_seed_counts_within_the_split() -> None:
-    env = gymnasium.make("lamer/minesweeper-easy-v1", split="train")
+    env = gymnasium.make("lamer/minesweeper-easy-v2", split="train")
     env.reset(seed=5)
     assert str(env.unwrapped.task) == "minesweeper-easy/train/5"  # type: ignore[attr-defined]
 
@@ -69,7 +69,7 @@ def test_a_reset_without_seed_begins_the_same_task_again() -> None:
 
 
 def test_reset_refuses_what_it_does_not_know() -> None:
-    env = gymnasium.make("lamer/minesweeper-easy-v1")
+    env = gymnasium.make("lamer/minesweeper-easy-v2")
     with pytest.raises(SettingError, match="knows the option 'task'"):
         env.reset(options={"tusk": "minesweeper-easy/test/1"})
     with pytest.raises(TaskError, match="does not belong to"):
@@ -79,7 +79,7 @@ def test_reset_refuses_what_it_does_not_know() -> None:
 
 
 def test_render_shows_the_observation() -> None:
-    env = gymnasium.make("lamer/minesweeper-easy-v1", render_mode="ansi")
+    env = gymnasium.make("lamer/minesweeper-easy-v2", render_mode="ansi")
     assert env.reset(seed=0)[0] == env.render()
 
 
@@ -132,7 +132,7 @@ def test_an_attempt_that_runs_out_of_turns_is_over_too() -> None:
 
 
 def test_a_trial_passes_gymnasiums_checker() -> None:
-    trial = MultiEpisode(gymnasium.make("lamer/minesweeper-hard-v1"), episodes=2)
+    trial = MultiEpisode(gymnasium.make("lamer/minesweeper-hard-v2"), episodes=2)
     observation, _ = trial.reset(seed=2)
     assert observation in trial.observation_space
     assert isinstance(trial.unwrapped, TextEnv)
@@ -149,7 +149,7 @@ def test_multi_episode_refuses_what_it_cannot_wrap() -> None:
 
 
 def test_a_vector_steps_each_environment_by_itself() -> None:
-    makers = [lambda: gymnasium.make("lamer/minesweeper-hard-v1") for _ in range(3)]
+    makers = [lambda: gymnasium.make("lamer/minesweeper-hard-v2") for _ in range(3)]
     vector = SyncVectorEnv(makers, autoreset_mode=AutoresetMode.DISABLED)
     observations, _ = vector.reset(seed=10)
     single = make("minesweeper-hard")

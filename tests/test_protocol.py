@@ -1,10 +1,14 @@
 """The trial: when it ends, what the agent is told in each memory mode, and where its chance comes
 from."""
 
+import re
 from collections.abc import Callable, Iterable
 from itertools import chain, repeat
+from time import perf_counter
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from lamer_bench.agent import Answer, Memory
 from lamer_bench.env import MAX_ANSWER_CHARACTERS
@@ -127,6 +131,23 @@ def test_the_record_holds_hashes_tokens_and_raw_answers() -> None:
     assert first.action == wrong_door()
     assert (first.prompt_tokens, first.answer_tokens) == (3, 2)
     assert trial.digest == trial.scored_digest()
+
+
+@settings(deadline=None)
+@given(st.lists(st.sampled_from(["<action>", "</Action>", "red", "green", " ", "<"]), max_size=9))
+def test_the_last_whole_action_is_read_or_else_the_whole_answer(parts: list[str]) -> None:
+    world = Doors("easy")
+    text = "".join(parts)
+    tagged = re.findall(r"<action>(.*?)</action>", text, re.IGNORECASE)
+    assert world.read(text) == world.parse(tagged[-1] if tagged else text)
+
+
+def test_an_answer_of_opening_tags_is_read_in_linear_time() -> None:
+    world = Doors("easy")
+    started = perf_counter()
+    for _ in range(100):
+        assert world.read("<action>red</action>" + "<action>" * 2_000) == "red"
+    assert perf_counter() - started < 2  # 15 s where each opening tag looks for its end
 
 
 def test_only_a_told_agent_sees_the_solution() -> None:

@@ -114,6 +114,89 @@ class Doors(TextEnv):
 ENVIRONMENTS.register("doors", "tests.toys:Doors")
 
 
+@dataclass(frozen=True)
+class VaultLevel:
+    """How many doors there are."""
+
+    description: str
+    doors: int
+
+
+class Vault(TextEnv):
+    """Exploring in the first episode pays in the second, and nowhere else.
+
+    One door of many hides a treasure, and every episode lasts one turn. A guess earns less than the
+    safe on average; the plan earns nothing, but says where the treasure is. So the best single
+    episode takes the safe, and the best trial reads the plan first.
+
+    ## Action
+    A door such as ``(1,3)``, ``safe`` or ``plan``.
+
+    ## Observation
+    The choice; afterwards the target for ``plan``, otherwise only that it is over.
+
+    ## Reward
+    10 for the right door, 2 for the safe, 0 for a wrong door and the plan, -1 for an answer that is
+    no action.
+
+    ## Ends
+    After one turn: won behind the right door, lost otherwise.
+
+    ## Levels
+    `easy` has 8 doors.
+
+    ## Splits
+    By the right door and the vault's number, which nobody sees: every split has all doors.
+    """
+
+    family: ClassVar[str] = "vault"
+    levels: ClassVar[dict[str, VaultLevel]] = {"easy": VaultLevel("8 doors", 8)}
+    action_hint: ClassVar[str] = "Answer like this: <action>safe</action>."
+
+    def __init__(
+        self, level: str = "easy", *, split: Split = "test", render_mode: str | None = None
+    ) -> None:
+        super().__init__(level, split=split, render_mode=render_mode)
+        self.doors = [f"(1,{number + 1})" for number in range(self.levels[level].doors)]
+        self.turn_limit = 1
+        self.right = ""
+        self.number = 0
+
+    def generate(self, rng: Random) -> bool:
+        self.right = rng.choice(self.doors)
+        self.number = rng.randrange(1000)
+        return True
+
+    def fingerprint(self) -> str:
+        return f"vault {self.number}, door {self.right}"
+
+    def solution(self) -> list[str]:
+        return [self.right]
+
+    def rules(self) -> str:
+        return f"One of {len(self.doors)} doors hides a treasure. {self.action_hint}"
+
+    def start(self) -> str:
+        return self.look()
+
+    def parse(self, answer: str) -> str | None:
+        word = answer.strip().lower()
+        return word if word in self.admissible() else None
+
+    def act(self, action: str) -> Outcome:
+        if action == self.right:
+            return Outcome("Solved.", 10.0, True, True)
+        if action == "plan":
+            return Outcome(f"The target is {self.right}.", 0.0, True, False)
+        return Outcome("The attempt is over.", 2.0 if action == "safe" else 0.0, True, False)
+
+    def look(self) -> str:
+        return "Name one or safe or plan"
+
+    def admissible(self) -> list[str]:
+        return [*self.doors, "safe", "plan"]
+
+
 class BrokenDoors(Doors):
     """Raises behind the second right door of every task with an even index."""
 

@@ -16,12 +16,21 @@ from dataclasses import MISSING, Field, fields, is_dataclass
 from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
 
+from baselines.training.gigpo import GigpoSettings, train_gigpo
+from baselines.training.grpo import GrpoSettings, train_grpo
 from baselines.training.lamer import LamerSettings, train_lamer
+from baselines.training.log import session
+from baselines.training.ppo import PpoSettings, train_ppo
+from baselines.training.rloo import RlooSettings, train_rloo
 from baselines.training.supervised import SupervisedSettings, train_supervised
 from lamer_bench.errors import SettingError
 
 ALGORITHMS: dict[str, tuple[type, Callable[[Any, Path], Path]]] = {
     "supervised": (SupervisedSettings, train_supervised),
+    "ppo": (PpoSettings, train_ppo),
+    "rloo": (RlooSettings, train_rloo),
+    "grpo": (GrpoSettings, train_grpo),
+    "gigpo": (GigpoSettings, train_gigpo),
     "lamer": (LamerSettings, train_lamer),
 }
 
@@ -32,12 +41,18 @@ def main(arguments: Sequence[str]) -> dict[str, Any]:
     options = vars(parser.parse_args(arguments))
     algorithm, out, threads = options.pop("algorithm"), options.pop("out"), options.pop("threads")
     options.pop("json")
+    tensorboard = options.pop("tensorboard")
     settings_class, train = ALGORITHMS[algorithm]
     import torch
+    from transformers.utils import logging
 
+    logging.disable_progress_bar()  # of reading weights: a line for each file
     torch.set_num_threads(threads)
-    settings = settings_class(**options)
-    folder = train(settings, out)
+    settings = settings_class(
+        **{name: tuple(v) if isinstance(v, list) else v for name, v in options.items()}
+    )
+    with session(algorithm, settings, tensorboard=tensorboard):
+        folder = train(settings, out)
     return {"algorithm": algorithm, "policy": str(folder), "out": str(out)}
 
 
@@ -59,6 +74,9 @@ def build_parser() -> argparse.ArgumentParser:
             "--threads", type=int, default=os.cpu_count() or 1, help="torch's CPU threads"
         )
         command.add_argument("--json", action="store_true", help="print one JSON object at the end")
+        command.add_argument(
+            "--tensorboard", action="store_true", help="write TensorBoard's event files, too"
+        )
         _add_settings(command, settings_class)
     return parser
 
@@ -74,7 +92,9 @@ def _add_settings(command: argparse.ArgumentParser, settings_class: type) -> Non
             options["required"] = True
         else:
             options["default"] = default
-        if is_dataclass(kind) or get_origin(kind) is dict:
+        if kind is bool:
+            options["action"] = argparse.BooleanOptionalAction
+        elif is_dataclass(kind) or get_origin(kind) is dict:
             options["type"] = _from_json(kind)
             options["metavar"] = "JSON"
         elif get_origin(kind) is tuple:

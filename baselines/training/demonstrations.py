@@ -66,7 +66,8 @@ class Decision:
     answer: list[str]
     """The tokens that this trial's player writes, without the closing tag."""
     choices: list[Choice]
-    """What the population would write at each of them, and after the last."""
+    """What the population would write at each of them, and after the last; empty where there is
+    nothing to learn any more in this attempt."""
     maps: NDArray[np.float32] | None = None
     """What is true of each cell, 0..1: (maps, rows, columns), at most six rows."""
 
@@ -80,7 +81,7 @@ class Teacher(Protocol):
     def decide(
         self, view: View, population: Population, randomness: float, rng: random.Random
     ) -> Decision | None:
-        """The next turn; None where there is nothing to learn any more in this attempt."""
+        """The next turn; None where no decision is left."""
 
     def reflect(self, view: View) -> str:
         """The reflection after a failed attempt, with its closing tag."""
@@ -154,7 +155,8 @@ def demonstrate(
                     {tokenizer.token_to_id(token): share for token, share in choice.items()}
                     for choice in decision.choices
                 )
-                yield Demonstration("act", prompt, answer, targets, decision.maps)
+                if targets:
+                    yield Demonstration("act", prompt, answer, targets, decision.maps)
                 reply = " ".join([lead_in(view, "act"), *written])
                 if rng.random() < INVALID_SHARE:
                     reply = "(1,99)"

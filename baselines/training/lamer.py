@@ -1,70 +1,77 @@
 """LaMer: meta-RL over trials ("Meta-RL Induces Exploration in Language Agents", arXiv 2512.16848).
 
 An action is credited with what its own episode earned and, shrunk by ``gamma_traj``, with what the
-later attempts of the trial earned; a reflection with what the next attempt earned. The advantages
-are GiGPO's. Two departures from the published code, both against known faults of it: the episode
-part compares episodes of the same attempt index (later attempts know more and would otherwise lift
-or sink whole attempts), and reflections are compared with reflections after the same attempt
-instead of getting a constant.
+later attempts of the trial earned; a reflection with what the next attempt earned. Any of the other
+algorithms' estimators turns these returns into advantages; GiGPO's is the paper's. Two departures
+from the published code, both against known faults of it: attempts are compared with attempts of the
+same index (later ones know more and would otherwise lift or sink whole attempts), and reflections
+with reflections after the same attempt instead of getting a constant.
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Literal
 
-from baselines.training.advantages import Floats, gigpo
-from baselines.training.loop import TrainSettings, train
-from baselines.training.returns import ReturnRule, cross_episode_returns, reflection_returns
+import numpy as np
+
+from baselines.training import gigpo, grpo, ppo, rloo
+from baselines.training.credit import Credit
+from baselines.training.gigpo import GigpoSettings
+from baselines.training.grpo import GrpoSettings
+from baselines.training.loop import train
+from baselines.training.ppo import PpoSettings
+from baselines.training.returns import ReturnRule
 from baselines.training.rollouts import Rollout
+from lamer_bench.agent import Memory
+
+Estimator = Literal["gigpo", "grpo", "rloo", "ppo"]
+ESTIMATORS: dict[Estimator, Callable[[Rollout, Any], Credit]] = {
+    "gigpo": gigpo.credit,
+    "grpo": grpo.credit,
+    "rloo": rloo.credit,
+    "ppo": ppo.credit,
+}
 
 
 @dataclass(frozen=True)
-class LamerSettings(TrainSettings):
-    """Settings of LaMer; the paper's best cross-episode discount for MineSweeper is 0.9."""
+class LamerSettings(GigpoSettings, GrpoSettings, PpoSettings):
+    """Settings of LaMer, with those of its estimators; an estimator ignores the others'."""
 
-    gamma_step: float = 0.95
-    """Discount of a turn, 0..1."""
-    gamma_traj: float = 0.9
-    """Discount of an attempt, 0..1."""
-    return_rule: ReturnRule = "paper"
+    estimator: Estimator = "gigpo"
+    """Whose advantages are taken of the cross-episode returns."""
+    episodes: int = 3  # type: ignore[misc]
+    """Attempts in a trial at most."""
+    memory: Memory = "reflection"  # type: ignore[misc]
+    """What an attempt knows of the ones before it."""
+    gamma_traj: float = 0.9  # type: ignore[misc]
+    """Discount of an attempt, 0..1; 0.9 is the paper's best for MineSweeper, 0.6 for Sokoban."""
+    return_rule: ReturnRule = "paper"  # type: ignore[misc]
     """How later attempts pay earlier ones; see `cross_episode_returns`."""
-    step_weight: float = 1.0
-    """Weight of GiGPO's step part."""
+    train_reflections: bool = True
+    """Without, reflections are written as ever but get advantage 0: nothing rewards or blames what
+    they say. They still count in the entropy bonus and, with ppo, in the value head's error."""
+
+    @property
+    def compares_groups(self) -> bool:  # type: ignore[override]
+        return self.estimator != "ppo"
+
+    @property
+    def has_values(self) -> bool:  # type: ignore[override]
+        return self.estimator == "ppo"
 
 
 def train_lamer(settings: LamerSettings, out: str | Path) -> Path:
-    """Train LaMer; returns the folder of the policy."""
+    """Train; returns the folder of the policy."""
     return train(settings, credit, out)
 
 
-def credit(rollout: Rollout, settings: LamerSettings) -> Floats:
-    """One advantage for each row (R,)."""
-    returns = [
-        cross_episode_returns(
-            [[turn.reward for turn in episode.turns] for episode in trial.episodes],
-            settings.gamma_step,
-            settings.gamma_traj,
-            settings.return_rule,
-        )
-        for trial in rollout.trials
-    ]
-    row_returns: list[float] = []
-    episode_rewards: list[float] = []
-    groups: list[Hashable] = []
-    states: list[Hashable] = []
-    for number, row in enumerate(rollout.rows):
-        task = rollout.plans[row.trial].task.id
-        if row.kind == "act":
-            episode = rollout.trials[row.trial].episodes[row.episode]
-            row_returns.append(returns[row.trial][row.episode][row.turn])
-            episode_rewards.append(sum(turn.reward for turn in episode.turns))
-            groups.append((task, "act", row.episode))
-            states.append((task, row.observation))
-        else:
-            row_returns.append(reflection_returns(returns[row.trial])[row.episode])
-            episode_rewards.append(0.0)
-            groups.append((task, "reflect", number))
-            states.append((task, "reflect", row.episode))
-    return gigpo(episode_rewards, row_returns, groups, states, settings.step_weight)
+def credit(rollout: Rollout, settings: LamerSettings) -> Credit:
+    """The estimator's advantages of the cross-episode returns."""
+    credited = ESTIMATORS[settings.estimator](rollout, settings)
+    if settings.train_reflections:
+        return credited
+    is_action = np.array([row.kind == "act" for row in rollout.rows])
+    return credited._replace(advantages=np.where(is_action, credited.advantages, 0.0))

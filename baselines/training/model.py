@@ -8,6 +8,7 @@ decision, and a board costs as many tokens as it has cells.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -76,18 +77,23 @@ def build_model(tokenizer: Tokenizer, size: ModelSize, seed: int) -> LlamaForCau
 
 
 def save_policy(
-    model: LlamaForCausalLM, tokenizer: Tokenizer, folder: str | Path, training: dict[str, object]
+    model: LlamaForCausalLM,
+    tokenizer: Tokenizer,
+    folder: str | Path,
+    training: dict[str, object],
+    weights: Mapping[str, torch.Tensor] | None = None,
 ) -> None:
     """Write a folder that `transformers` and `baselines.models` both load; weights in float16.
 
-    ``training`` (algorithm, settings, seeds, steps) is stored as ``training.json``.
+    ``training`` (algorithm, settings, seeds, steps) is stored as ``training.json``; ``weights`` are
+    the model's own unless given.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     model.config.save_pretrained(folder)
     state = {
         name: value.detach().to(torch.float16).contiguous().cpu()
-        for name, value in model.state_dict().items()
+        for name, value in (weights or model.state_dict()).items()
         if name != "lm_head.weight" and "map_head" not in name  # tied; used in training only
     }
     save_file(state, folder / "model.safetensors", metadata={"format": "pt"})

@@ -35,7 +35,7 @@ from lamer_bench.task import split_environment_id
 
 MAP_WEIGHT = 10.0
 """Of the mean over cells; 36 cells hold more to learn from than one action."""
-MAPS = 3
+MAPS = 7
 """Maps of a decision at most."""
 
 

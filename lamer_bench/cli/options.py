@@ -8,6 +8,15 @@ from typing import Annotated
 import typer
 
 Agent = Annotated[str, typer.Option(help="An agent's name, or module:Class.")]
+AgentOptions = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--agent-option",
+        metavar="NAME=VALUE",
+        help="An option of the agent, such as temperature=0.5; may be given again.",
+        show_default=False,
+    ),
+]
 Environment = Annotated[str, typer.Option(help="minesweeper-hard, or module:Class-level.")]
 Split = Annotated[str, typer.Option(help="train, val or test.")]
 Episodes = Annotated[int, typer.Option(help="Episodes in a trial: the k of pass@k.")]

@@ -13,6 +13,7 @@ from lamer_bench.asking import Asker
 from lamer_bench.cli import options, output
 from lamer_bench.env import TextEnv
 from lamer_bench.errors import AgentError, UnknownNameError
+from lamer_bench.options import split_options
 from lamer_bench.protocol import Ask, TrialPlan
 from lamer_bench.protocol import play as start_trial
 from lamer_bench.record import Trial, Void
@@ -67,6 +68,7 @@ def _describe_agent(name: str) -> dict[str, Any]:
 def play(
     env: options.Environment,
     agent: options.Agent = "human",
+    agent_option: options.AgentOptions = None,
     task: Annotated[str, typer.Option(help="An index in the split, or a task id.")] = "0",
     split: options.Split = "test",
     episodes: options.Episodes = 3,
@@ -75,7 +77,7 @@ def play(
     pause: Annotated[float, typer.Option(help="Seconds between an agent's turns.")] = 0.0,
 ) -> None:
     """Play one trial yourself, or watch an agent (--agent) turn by turn."""
-    player = runner.make_agent(agent)
+    player = runner.make_agent(agent, split_options(agent_option or []))
     world = runner.EnvironmentPool(env).take()
     player.prepare(world.environment)
     plan = TrialPlan(

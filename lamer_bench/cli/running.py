@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 def run(
     agent: options.Agent,
     env: options.Environment,
+    agent_option: options.AgentOptions = None,
     split: options.Split = "test",
     tasks: Annotated[int, typer.Option(help="The first so many tasks of the split.")] = 100,
     episodes: options.Episodes = 3,
@@ -50,6 +51,7 @@ def run(
     """Play an agent on an environment, with its memory-wiped control, and print its scores."""
     from lamer_bench import runner
     from lamer_bench.cli.results import print_scores
+    from lamer_bench.options import split_options
     from lamer_bench.scores import score_run
 
     last: list[Progress] = []
@@ -63,6 +65,7 @@ def run(
             folder = runner.run(
                 agent,
                 env,
+                agent_options=split_options(agent_option or []),
                 split=split,
                 tasks=tasks,
                 episodes=episodes,

@@ -9,7 +9,7 @@ from baselines.training.demonstrations import Demonstration, Population, Rows, b
 from baselines.training.model import build_tokenizer
 from baselines.training.supervised import levels_of
 from baselines.training.teachers import TEACHERS
-from baselines.training.teachers.sokoban import Failures, Solutions
+from baselines.training.teachers.sokoban import Solutions, _likely, _looks_good, named_pushes
 from lamer_bench import Task, make
 from lamer_bench.agent import PastEpisode, View
 
@@ -18,7 +18,7 @@ POPULATION = Population(remember=0.3, slip=0.2)
 ENVIRONMENTS = [
     "minesweeper-hard",
     "environments.practice:MinesweeperPractice-4x7c",
-    "sokoban-easy",
+    "sokoban-medium",
     "sokoban-hard",
     "environments.practice:SokobanPractice-7x5x2d",
 ]
@@ -128,31 +128,34 @@ def sokoban_view(reflection: str) -> View:
     )
 
 
-def test_who_remembers_opens_another_way() -> None:
-    view = sokoban_view("<remark> (3,3) right stuck </remark>")
-    rules = Rules.read(view.rules)
-    failures = Failures.read(view, rules)
-    assert failures.openings == {(2 * 6 + 2, "right")}
-    decision = TEACHERS["sokoban"].decide(view, Population(), 0.0, view.rng)
+def ways_of(view: View, population: Population) -> set[str]:
+    """The directions in which a population pushes the box of `ROOM`."""
+    decision = TEACHERS["sokoban"].decide(view, population, 0.0, view.rng)
     assert decision is not None
-    assert decision.choices[:2] == [{"(3,3)": 1.0}, {"down": 1.0}]
-    assert decision.answer[:3] == ["(3,3)", "down", "<action>"]
-    forgetful = TEACHERS["sokoban"].decide(view, Population(remember=0.0), 0.0, view.rng)
-    assert forgetful is not None
-    assert forgetful.choices[1] == pytest.approx({"right": 0.5, "down": 0.5})
+    assert decision.choices[0] == {"(3,3)": pytest.approx(1.0)}
+    return set(decision.choices[1])
 
 
-def test_no_box_goes_where_one_got_stuck() -> None:
-    view = sokoban_view("<remark> stuck (4,3) </remark>")
-    rules = Rules.read(view.rules)
-    room, position = read_board(rules, view.observation)
-    failures = Failures.read(view, rules)
-    below, right = (
-        next(push for push in room.pushes(position) if push.moves[-1] == way)
-        for way in ("down", "right")
-    )
-    assert failures.forbid(below, position, position.boxes)
-    assert not failures.forbid(right, position, position.boxes)
+def test_who_remembers_does_not_slip_into_a_push_that_lost() -> None:
+    named = sokoban_view("<remark> (3,3) right (4,4) up </remark>")
+    rules = Rules.read(named.rules)
+    assert named_pushes(named, rules) == {(2 * 6 + 2, "right"), (3 * 6 + 3, "up")}
+    # right and down bring the box nearer; both begin a shortest solution, so both stay right
+    assert ways_of(named, Population(slip=0.5)) == {"right", "down"}
+    room, position = read_board(rules, named.observation)
+    tempting = [push for push in room.pushes(position) if _looks_good(room, push)]
+    heeding = [push for push in tempting if push.moves[-1] != "right"]
+    likely = dict(_likely(Population(remember=1.0, slip=0.5), [], tempting, heeding))
+    assert {push.moves[-1] for push in likely} == {"down"}
+    forgetful = dict(_likely(Population(remember=0.0, slip=0.5), [], tempting, heeding))
+    assert {push.moves[-1] for push in forgetful} == {"right", "down"}
+
+
+def test_a_reflection_names_the_push_that_lost() -> None:
+    solutions = Solutions(*read_board(Rules.read(make("sokoban-easy").rules()), ROOM.strip()))
+    assert solutions.losing_push(["down", "right", "up"]) is None
+    # the second push to the right puts the box against the wall, where no target is
+    assert solutions.losing_push(["down", "right", "right", "left"]) == (2 * 6 + 3, "right")
 
 
 def test_the_moves_lead_to_the_push_that_is_named() -> None:

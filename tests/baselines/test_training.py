@@ -2,11 +2,12 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,13 +15,16 @@ import pytest
 
 pytest.importorskip("torch", reason="torch is in the [train] extra")
 
+import torch
 from safetensors.numpy import load_file
 
-from baselines.training.cli import build_parser
-from baselines.training.lamer import LamerSettings, credit, train_lamer
-from baselines.training.loop import numpy_copy, plans
-from baselines.training.model import ModelSize, build_model, build_tokenizer, load_policy
-from baselines.training.rollouts import roll_out
+from baselines.training.cli import ALGORITHMS, build_parser, field_docs
+from baselines.training.credit import Credit
+from baselines.training.lamer import Estimator, LamerSettings, credit, train_lamer
+from baselines.training.loop import fill_in, make_optimizer, plans, save, train
+from baselines.training.model import ModelSize, build_model, build_tokenizer, save_policy
+from baselines.training.policy import Policy
+from baselines.training.rollouts import Rollout, roll_out
 from baselines.training.supervised import SupervisedSettings, train_supervised
 from lamer_bench.errors import SettingError
 
@@ -42,13 +46,14 @@ def start(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return train_supervised(SUPERVISED, tmp_path_factory.mktemp("supervised"))
 
 
-def lamer_settings(start: Path) -> LamerSettings:
+def lamer_settings(start: Path, estimator: Estimator = "gigpo") -> LamerSettings:
     return LamerSettings(
+        estimator=estimator,
         start=str(start),
         environments=("minesweeper-easy",),
         steps=3,
         tasks=2,
-        trials=2,
+        episodes_per_task=6,
         minibatches=1,
         checkpoint_steps=1,
     )
@@ -92,40 +97,147 @@ def test_a_killed_supervised_training_ends_like_an_undisturbed_one(
     assert steps == [1, 2, 3, 4, 5, 6]
 
 
-def test_a_killed_lamer_training_ends_like_an_undisturbed_one(start: Path, tmp_path: Path) -> None:
-    expected = weights(train_lamer(lamer_settings(start), tmp_path / "undisturbed"))
-    out = tmp_path / "resumed"
-    killed_and_resumed(
-        "import sys; from pathlib import Path; "
+@pytest.mark.parametrize("estimator", ["gigpo", "ppo"])
+def test_a_killed_lamer_training_writes_the_lines_of_an_undisturbed_one(
+    estimator: Estimator, start: Path, tmp_path: Path
+) -> None:
+    program = (
+        "import torch; torch.set_num_threads(1); from pathlib import Path; "
         "from tests.baselines.test_training import lamer_settings, train_lamer; "
-        f"train_lamer(lamer_settings(Path({str(start)!r})), Path({str(out)!r}))",
-        out,
+        f"train_lamer(lamer_settings(Path({str(start)!r}), {estimator!r}), Path({{out!r}}))"
     )
-    found = weights(out / "policy")
-    assert all(np.allclose(expected[name], found[name], atol=1e-3) for name in expected)
+    undisturbed, resumed = tmp_path / "undisturbed", tmp_path / "resumed"
+    subprocess.run(
+        [sys.executable, "-c", program.format(out=str(undisturbed))],
+        check=True,
+        stderr=subprocess.DEVNULL,
+    )
+    killed_and_resumed(program.format(out=str(resumed)), resumed)
+    assert curve(resumed) == curve(undisturbed)
+    expected, found = weights(undisturbed / "policy"), weights(resumed / "policy")
+    assert all(np.array_equal(expected[name], found[name]) for name in expected)
+
+
+def curve(out: Path) -> list[dict[str, float]]:
+    """All metrics that do not depend on the clock."""
+    timed = ("seconds", "share", "per_second")
+    lines = (out / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+    return [
+        {
+            name: value
+            for name, value in json.loads(line).items()
+            if name == "clip_share" or not name.endswith(timed)
+        }
+        for line in lines
+    ]
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_numbers_that_are_not_finite_stop_the_training_and_keep_the_checkpoint(
+    value: float, start: Path, tmp_path: Path
+) -> None:
+    settings = lamer_settings(start)
+    calls = []
+
+    def breaks_in_its_second_step(rollout: Rollout, settings: LamerSettings) -> Credit:
+        calls.append(rollout)
+        credited = credit(rollout, settings)
+        if len(calls) == 2:
+            credited.advantages[0] = value
+        return credited
+
+    with pytest.raises(SettingError, match=r"not finite in step 2.*learning_rate \(0.0001\)"):
+        train(settings, breaks_in_its_second_step, tmp_path)
+    assert torch.load(tmp_path / "checkpoint.pt", weights_only=False)["state"] == {"step": 1}
+    train_lamer(settings, tmp_path)
+    assert [line["step"] for line in curve(tmp_path)] == [1, 2, 3]
+
+
+def test_weights_that_are_not_finite_are_not_saved(start: Path, tmp_path: Path) -> None:
+    settings = lamer_settings(start)
+    policy = Policy.load(start)
+    optimizer = make_optimizer(policy, settings)
+    save(tmp_path, settings, policy, optimizer, step=0)
+    policy.body_parameters()[-1].data[0] = float("inf")
+    with pytest.raises(SettingError, match="a weight is not finite in step 2"):
+        save(tmp_path, settings, policy, optimizer, step=1)
+    assert torch.load(tmp_path / "checkpoint.pt", weights_only=False)["state"] == {"step": 1}
+
+
+def test_a_checkpoint_of_another_vocabulary_is_refused(start: Path, tmp_path: Path) -> None:
+    moved = tmp_path / "start"
+    shutil.copytree(start, moved)
+    settings = lamer_settings(moved)
+    train_lamer(settings, tmp_path / "out")
+    tokenizer = json.loads((moved / "tokenizer.json").read_text(encoding="utf-8"))
+    vocabulary = tokenizer["model"]["vocab"]
+    vocabulary["up"], vocabulary["down"] = vocabulary["down"], vocabulary["up"]
+    (moved / "tokenizer.json").write_text(json.dumps(tokenizer), encoding="utf-8")
+    with pytest.raises(SettingError, match="another tokenizer than the start's"):
+        train_lamer(settings, tmp_path / "out")
+
+
+def test_a_checkpoint_of_another_shape_is_refused(start: Path, tmp_path: Path) -> None:
+    moved = tmp_path / "start"
+    shutil.copytree(start, moved)
+    settings = lamer_settings(moved)
+    train_lamer(settings, tmp_path / "out")
+    tokenizer = build_tokenizer()
+    larger = build_model(tokenizer, replace(SIZE, width=64), seed=0)
+    save_policy(larger, tokenizer, moved, {})
+    with pytest.raises(SettingError, match="another shape than the start's"):
+        train_lamer(settings, tmp_path / "out")
+
+
+def test_a_policys_folder_says_all_that_it_was_trained_with(start: Path, tmp_path: Path) -> None:
+    settings = lamer_settings(start)
+    folder = train_lamer(replace(settings, steps=1), tmp_path)
+    stored = json.loads((folder / "training.json").read_text(encoding="utf-8"))
+    assert stored["algorithm"] == "lamer"
+    assert (stored["memory"], stored["episodes"], stored["trials"]) == ("reflection", 3, 2)
+    assert stored["settings"].keys() == {field.name for field in fields(settings)}
+    assert stored["settings"]["gamma_traj"] == 0.9
+
+
+def test_half_precision_samples_and_updates_alike(start: Path) -> None:
+    policy = Policy.load(start, precision="bfloat16")
+    rollout = roll_out(policy.writer(), plans(lamer_settings(start), step=0))
+    sampled = [value for row in rollout.rows for value in row.log_probabilities]
+    evaluated = policy.evaluate(rollout.rows).log_probabilities.detach().numpy()
+    error = np.abs(np.exp(evaluated - sampled) - 1.0)
+    assert error.mean() < 0.01  # as docs/training.md promises
+
+
+def test_rows_without_log_probabilities_get_them_before_the_update(start: Path) -> None:
+    policy = Policy.load(start)
+    rows = roll_out(policy.writer(), plans(lamer_settings(start), step=0)).rows
+    sampled = [row.log_probabilities for row in rows]
+    for row in rows:
+        row.log_probabilities = []
+    fill_in(policy, rows)
+    for row, expected in zip(rows, sampled, strict=True):
+        assert row.log_probabilities == pytest.approx(expected, abs=1e-4)
 
 
 def test_other_settings_are_refused_on_resume(start: Path, tmp_path: Path) -> None:
     settings = lamer_settings(start)
     train_lamer(replace(settings, steps=1), tmp_path)
-    with pytest.raises(SettingError, match="other settings"):
+    with pytest.raises(SettingError, match=r"other settings \(steps 1, now 3\)"):
         train_lamer(settings, tmp_path)
 
 
 def test_rollouts_do_not_depend_on_how_many_trials_are_in_flight(start: Path) -> None:
-    model, tokenizer = load_policy(start)
-    small = numpy_copy(model)
+    writer = Policy.load(start).writer()
     planned = plans(lamer_settings(start), step=0)
-    together = roll_out(small, tokenizer, planned)
-    alone = roll_out(small, tokenizer, planned, in_flight=1)
+    together = roll_out(writer, planned)
+    alone = roll_out(writer, planned, in_flight=1)
     assert [t.digest for t in together.trials] == [t.digest for t in alone.trials]
 
 
 def test_every_row_gets_one_finite_advantage(start: Path) -> None:
-    model, tokenizer = load_policy(start)
     settings = lamer_settings(start)
-    rollout = roll_out(numpy_copy(model), tokenizer, plans(settings, step=0))
-    advantages = credit(rollout, settings)
+    rollout = roll_out(Policy.load(start).writer(), plans(settings, step=0))
+    advantages = credit(rollout, settings).advantages
     num_answers = sum(
         len(episode.turns) + (episode.reflection is not None)
         for trial in rollout.trials
@@ -151,3 +263,12 @@ def test_every_setting_is_an_option_with_help(capsys: pytest.CaptureFixture[str]
     with pytest.raises(SystemExit):
         build_parser().parse_args(["lamer", "--out", "x", "--start", "y", "--return-rule", "mine"])
     assert "invalid choice" in capsys.readouterr().err
+    options = build_parser().parse_args(
+        ["grpo", "--out", "x", "--start", "y", "--no-divide", "--environments", "a-b", "c-d"]
+    )
+    assert (options.divide, options.environments) == (False, ["a-b", "c-d"])
+    for name, (settings_class, _) in ALGORITHMS.items():
+        helps = field_docs(settings_class)
+        assert [field.name for field in fields(settings_class) if field.name not in helps] == [], (
+            name
+        )

@@ -223,3 +223,10 @@ def test_a_task_is_the_same_in_another_process() -> None:
             check=True,
         )
         assert there.stdout.strip() == here
+
+
+def test_no_board_is_solved_by_its_first_open_cell() -> None:
+    env = make("minesweeper-easy")
+    for number in range(600):
+        env.reset(options={"task": Task("minesweeper-easy", "train", number).id})
+        assert len(env.admissible() or []) > env.board.mines

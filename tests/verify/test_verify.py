@@ -224,7 +224,7 @@ def test_leaving_the_suite_is_refused(listed_run, change, what):
 
 
 def test_another_suite_version_is_refused(listed_run):
-    tamper_settings(listed_run, lambda manifest: manifest["settings"]["suite"].update(version=2))
+    tamper_settings(listed_run, lambda manifest: manifest["settings"]["suite"].update(version=999))
     assert refusal(listed_run).what == "suite"
 
 

@@ -1,9 +1,10 @@
-"""What Sokoban's demonstrations show: shortest solutions, and openings not tried twice.
+"""What Sokoban's demonstrations show: shortest solutions, and pushes that lost not made twice.
 
-A room's state graph is searched once; with the distance of every state known, all equally good
-moves are. Nothing is hidden, so that memory is worth nothing to a player without error; it is worth
-a lot to one that errs the same way each time. A remembering player therefore takes the shortest
-solution that neither opens with the push of a failed attempt nor puts a box where one got stuck.
+A room's state graph is searched once; with the distance of every state known, so are all equally
+good moves, and the push after which a room could no longer be won. Nothing is hidden, so that
+memory is worth nothing to a player without error; it is worth a lot to one that errs the same way
+each time: a language model repeats the very push that lost in every second retry. So a reflection
+names the losing pushes, and who remembers does not slip into them again.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 import random
 import re
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from math import inf
@@ -25,15 +26,16 @@ from baselines.explorer.sokoban import (
     Room,
     Rules,
     cell_name,
-    pushes_made,
     read_board,
 )
 from baselines.prompts import CLOSING_TAGS
 from baselines.training.demonstrations import Decision, Population
 from lamer_bench.agent import View
 
-_OPENING = re.compile(r"\((\d+),(\d+)\) (up|down|left|right)")
-_CELL = re.compile(r"\((\d+),(\d+)\)")
+_PUSH = re.compile(r"\((\d+),(\d+)\) (up|down|left|right)")
+
+NamedPush = tuple[int, str]
+"""Cell of the box before, direction."""
 
 
 @dataclass
@@ -85,6 +87,16 @@ class Solutions:
         least = min(costs, default=inf)
         return [push for push, cost in zip(pushes, costs, strict=True) if cost == least < inf]
 
+    def losing_push(self, actions: Iterable[str]) -> NamedPush | None:
+        """The push of an attempt after which the room cannot be won; None where it still can."""
+        position = self.start
+        for direction in actions:
+            after = self.room.move(position, direction)
+            if after not in self.moves_left:
+                return after.player, direction  # where the box stood
+            position = after
+        return None
+
 
 @lru_cache(maxsize=8)
 def solutions_from(rules: Rules, observation: str) -> Solutions:
@@ -92,118 +104,128 @@ def solutions_from(rules: Rules, observation: str) -> Solutions:
     return Solutions(*read_board(rules, observation))
 
 
-@dataclass(frozen=True)
-class Failures:
-    """What the last reflection says of all failed attempts."""
-
-    openings: frozenset[tuple[int, str]] = frozenset()
-    """First pushes: (cell of the box before, direction)."""
-    stuck: frozenset[int] = frozenset()
-    """Cells where a box got stuck."""
-
-    @classmethod
-    def read(cls, view: View, rules: Rules) -> Failures:
-        """From the reflection that the memory holds; nothing where there is none."""
-        text = view.earlier[-1].reflection if view.earlier else ""
-        openings, _, stuck = text.partition("stuck")
-        return cls(
-            frozenset((_cell(rules, r, c), way) for r, c, way in _OPENING.findall(openings)),
-            frozenset(_cell(rules, r, c) for r, c in _CELL.findall(stuck)),
-        )
-
-    def forbid(self, push: Push, position: Position, opening: frozenset[int]) -> bool:
-        """True for a push that repeats a failure; ``opening``: the boxes of the initial state."""
-        (landed,) = push.after.boxes - position.boxes
-        is_opening = position.boxes == opening and (push.box, push.moves[-1]) in self.openings
-        return is_opening or landed in self.stuck
+def named_pushes(view: View, rules: Rules) -> set[NamedPush]:
+    """What the last reflection says of failed attempts; nothing where there is none."""
+    text = view.earlier[-1].reflection if view.earlier else ""
+    return {
+        ((int(row) - 1) * rules.columns + int(column) - 1, way)
+        for row, column, way in _PUSH.findall(text)
+    }
 
 
 class SokobanTeacher:
     """Names a push that a shortest solution begins with, and walks to it."""
 
-    randomness = (0.0, 0.2, 0.5, 0.8, 1.0)
+    randomness = (0.0, 0.2, 0.4, 0.7, 1.0)
 
     def decide(
         self, view: View, population: Population, randomness: float, rng: random.Random
     ) -> Decision | None:
         """A push, then as many moves as a turn holds, then the end of the answer.
 
-        The maps hold, inside the outer wall: where the player can walk, from where a lone box can
-        be brought to a target, and the boxes that a shortest solution pushes next.
+        A slip is a push that looks good; who remembers makes none that a reflection named. Where
+        the room is lost there is nothing to learn: the player goes on with slips.
         """
-        if view.state.get("is_lost"):
-            return None
         rules = Rules.read(view.rules)
-        room, position = read_board(rules, view.observation)
+        room, start = read_board(rules, view.observation)
         if "solutions" not in view.state:
             view.state["solutions"] = solutions_from(rules, view.observation)
         solutions: Solutions = view.state["solutions"]
-        failures = Failures.read(view, rules)
-        pushes = room.pushes(position)
-        best = solutions.best_pushes(pushes)
-        view.state["is_lost"] = not best
+        named = named_pushes(view, rules)
+        pushes = room.pushes(start)
         if not pushes:
             return None
-        opening = solutions.start.boxes
-        wise = solutions.best_pushes(
-            [push for push in pushes if not failures.forbid(push, position, opening)]
-        )
-        likely = population.mixed(wise or best or pushes, best or pushes, pushes)
-        pushed = rng.choice(pushes if rng.random() < randomness else wise or best or pushes)
+        best = solutions.best_pushes(pushes)
+        tempting = [push for push in pushes if _looks_good(room, push)] or pushes
+        heeding = [p for p in tempting if (p.box, p.moves[-1]) not in named] or tempting
+        remembers = rng.random() < population.remember
+        slips = rng.random() < randomness or not best
+        pushed = rng.choice(best if not slips else heeding if remembers else tempting)
         answer = [cell_name(rules, pushed.box), pushed.moves[-1], "<action>"]
-        by_cell = shares((cell_name(rules, push.box), share) for push, share in likely.items())
-        by_way = shares(
-            (push.moves[-1], share) for push, share in likely.items() if push.box == pushed.box
-        )
-        choices = [by_cell, by_way, {"<action>": 1.0}]
+        walked = []
+        position = start
         is_pushed = False
         for _ in range(rules.moves_per_turn):
             if position.boxes == room.targets:
                 break
             ways = room.walk(position, pushed) if not is_pushed else solutions.best(position)
             ways = ways or list(room.steps)
-            choices.append(dict.fromkeys(ways, 1 / len(ways)))
+            walked.append(dict.fromkeys(ways, 1 / len(ways)))
             answer.append(rng.choice(ways))
             before, position = position, room.move(position, answer[-1])
             is_pushed = is_pushed or position.boxes != before.boxes
-        maps = self._maps(rules, room, read_board(rules, view.observation)[1], best)
-        return Decision(answer, [*choices, {CLOSING_TAGS["act"]: 1.0}], maps)
+        if not best:
+            return Decision(answer, [])
+        likely = _likely(population, best, tempting, heeding)
+        by_cell = shares((cell_name(rules, push.box), share) for push, share in likely)
+        by_way = shares((p.moves[-1], share) for p, share in likely if p.box == pushed.box)
+        by_way = by_way or {pushed.moves[-1]: 1.0}  # a slip, in a population that never slips
+        choices = [by_cell, by_way, {"<action>": 1.0}, *walked, {CLOSING_TAGS["act"]: 1.0}]
+        return Decision(answer, choices, self._maps(rules, room, start, best, named))
 
     def _maps(
-        self, rules: Rules, room: Room, position: Position, best: Sequence[Push]
+        self,
+        rules: Rules,
+        room: Room,
+        position: Position,
+        best: Sequence[Push],
+        named: Collection[NamedPush],
     ) -> NDArray[np.float32]:
-        maps = np.zeros((3, rules.rows * rules.columns), np.float32)
+        """Inside the outer wall: where the player can walk, from where a lone box can be brought to
+        a target, the boxes that a shortest solution pushes next; and, where a reflection names
+        pushes, its boxes for each direction."""
+        maps = np.zeros((3 + len(room.steps), rules.rows * rules.columns), np.float32)
         maps[0, list(room.reachable(position))] = 1.0
         maps[1, [cell for pushes in room.pushes_to for cell in pushes]] = 1.0
         for push in best:
             maps[2, push.box] += 1 / len(best)
-        return maps.reshape(3, rules.rows, rules.columns)[:, 1:-1].clip(max=1.0)
+        for box, way in named:
+            maps[3 + list(room.steps).index(way), box] = 1.0
+        used = maps if named else maps[:3]
+        return used.reshape(-1, rules.rows, rules.columns)[:, 1:-1].clip(max=1.0)
 
     def reflect(self, view: View) -> str:
-        """The first push of each failed attempt, then the cells where boxes got stuck."""
+        """The pushes that lost, of all attempts."""
         rules = Rules.read(view.rules)
-        room, position = read_board(rules, view.observation)
-        failures = Failures.read(view, rules)
-        openings = failures.openings | set(pushes_made(rules, view.turns)[:1])
-        stuck = failures.stuck | set(room.stuck(position.boxes))
-        return " ".join(
-            [
-                *(f"{cell_name(rules, box)} {way}" for box, way in sorted(openings)),
-                "stuck",
-                *(cell_name(rules, cell) for cell in sorted(stuck)),
-                CLOSING_TAGS["reflect"],
-            ]
-        )
+        named = named_pushes(view, rules)
+        solutions = solutions_from(rules, view.turns[0].observation)
+        moves = [move for turn in view.turns if turn.action for move in turn.action.split(", ")]
+        losing = solutions.losing_push(moves)
+        named |= {losing} if losing else set()
+        lines = (f"{cell_name(rules, box)} {way}" for box, way in sorted(named))
+        return " ".join([*lines, CLOSING_TAGS["reflect"]])
+
+
+def _looks_good(room: Room, push: Push) -> bool:
+    """True where the box comes nearer to a target, as if it were alone, and does not get stuck."""
+    landed = push.box + room.steps[push.moves[-1]]
+    is_nearer = any(
+        pushes.get(landed, inf) < pushes.get(push.box, inf) for pushes in room.pushes_to
+    )
+    return is_nearer and landed not in room.stuck(push.after.boxes)
+
+
+def _likely(
+    population: Population,
+    best: Sequence[Push],
+    tempting: Sequence[Push],
+    heeding: Sequence[Push],
+) -> list[tuple[Push, float]]:
+    """What a population would push, with the shares of those who remember and of those who do
+    not."""
+    slipping = Population(slip=population.slip)
+    return [
+        (push, share * weight)
+        for slips, weight in ((heeding, population.remember), (tempting, 1 - population.remember))
+        for push, share in slipping.mixed(best, (), slips).items()
+        if weight
+    ]
 
 
 def shares(parts: Iterable[tuple[str, float]]) -> dict[str, float]:
-    """Weights by token, added up and scaled to a sum of 1."""
+    """Weights by token, added up and scaled to a sum of 1; empty without weights."""
     added: dict[str, float] = {}
     for token, share in parts:
         added[token] = added.get(token, 0.0) + share
     total = sum(added.values())
     return {token: share / total for token, share in added.items()}
-
-
-def _cell(rules: Rules, row: str, column: str) -> int:
-    return (int(row) - 1) * rules.columns + int(column) - 1

@@ -1,0 +1,81 @@
+"""Options of an agent: ``key=value`` texts from a command line as arguments of its class.
+
+The parameters of the class's ``__init__`` are the options, read as their annotations say. A class
+that takes ``**options`` is given whatever is left as text, and checks it itself.
+"""
+
+from __future__ import annotations
+
+import inspect
+import typing
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from pydantic import ConfigDict, PydanticUserError, TypeAdapter, ValidationError
+
+from lamer_bench.errors import SettingError, UnknownNameError
+from lamer_bench.registry import unknown
+
+
+def split_options(texts: Iterable[str]) -> dict[str, str]:
+    """``["temperature=0.5"]`` -> ``{"temperature": "0.5"}``; raises `SettingError`."""
+    options: dict[str, str] = {}
+    for text in texts:
+        name, sign, value = text.partition("=")
+        name = name.strip().replace("-", "_")
+        if not (sign and name.isidentifier()):
+            raise SettingError("An agent's option is given as name=value, as in temperature=0.5.")
+        if name in options:
+            raise SettingError(f"The agent's option {name!r} is given twice.")
+        options[name] = value
+    return options
+
+
+def read_options(cls: type, options: Mapping[str, Any]) -> dict[str, Any]:
+    """``options`` as arguments of ``cls``; raises a `LamerBenchError` with one clear line."""
+    parameters = dict(inspect.signature(cls).parameters)
+    takes_all = [p.name for p in parameters.values() if p.kind is inspect.Parameter.VAR_KEYWORD]
+    named = {
+        name: parameter
+        for name, parameter in parameters.items()
+        if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
+    }
+    for name in options:
+        if name not in named and not takes_all:
+            raise UnknownNameError(_no_option(cls, name, named))
+    missing = [n for n, p in named.items() if p.default is p.empty and n not in options]
+    if missing:
+        raise SettingError(f"{cls.__name__} needs the option {missing[0]!r}.")
+    hints = _hints(cls) if named else {}
+    return {
+        name: _read(name, value, hints[name]) if name in named and name in hints else value
+        for name, value in options.items()
+    }
+
+
+def _hints(cls: type) -> dict[str, Any]:
+    try:
+        return typing.get_type_hints(cls.__init__)  # type: ignore[misc]
+    except NameError:  # a name that only a type checker imports
+        return {}
+
+
+def _no_option(cls: type, name: str, known: Iterable[str]) -> str:
+    if not known:
+        return f"{cls.__name__} has no option {name!r}; it has none at all."
+    return unknown(f"option of {cls.__name__}", name, known)
+
+
+def _read(name: str, value: Any, hint: Any) -> Any:
+    """A text as what ``hint`` says; other values, and hints that say nothing of texts, pass."""
+    if not isinstance(value, str):
+        return value
+    try:
+        adapter = TypeAdapter[Any](hint, config=ConfigDict(arbitrary_types_allowed=True))
+    except PydanticUserError:
+        return value
+    try:
+        return adapter.validate_python(value)
+    except ValidationError as error:
+        reason = error.errors()[0]["msg"]
+        raise SettingError(f"The agent's option {name} is {value!r}: {reason}.") from error
