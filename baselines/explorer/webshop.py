@@ -24,6 +24,9 @@ _READING = 2
 _MOVING = 2
 """Turns from an item's page to another's."""
 
+_USUAL_GAP = 0.2
+"""A limit lies up to this share above what is paid."""
+
 _ID = re.compile(r"B\d{5}")
 _MONEY = re.compile(r"\$(\d+\.\d\d)")
 _LIMIT = re.compile(r"(\d+(?:\.\d+)?) dollars")
@@ -50,6 +53,7 @@ class Wish(NamedTuple):
 
     phrases: tuple[str, ...]
     """Wanted attributes, one of them perhaps with the kind of product at its beginning or end."""
+    num_attributes: int
     options: tuple[str, ...]
     limit: float
     """Dollars."""
@@ -78,7 +82,9 @@ class Wish(NamedTuple):
         phrases = re.split(r", and |, " if is_literal else r", and ", framed["wanted"])
         kind = framed.groupdict().get("kind")
         whole = [kind, *phrases] if kind else phrases
-        return cls(tuple(whole), tuple(options), float(limit[1]), bool(is_literal))
+        return cls(
+            tuple(whole), len(phrases), tuple(options), float(limit[1]), bool(is_literal)
+        )
 
 
 class Seen(NamedTuple):
@@ -123,14 +129,16 @@ class Known:
     title: str = ""
     lowest: float = 0.0
     """The price without options that cost more, in dollars."""
+    highest: float = 0.0
+    """The price with those that cost most."""
     told: dict[str, str] = field(default_factory=dict)
     """Page behind its page -> its text, in lower case."""
     options: tuple[str, ...] | None = None
     """All values of its options, None where its page was not seen."""
     surcharge: float | None = None
     """Dollars that the wanted options add."""
-    failed: bool = False
-    """True when it was bought and was not it."""
+    score: float | None = None
+    """What buying it scored, below 1.0; None where it was not bought."""
 
 
 @dataclass
@@ -156,15 +164,15 @@ class Memory:
         """Learn from one page."""
         page = Seen.read(observation)
         if page.name == "results":
-            for product, title, price in _listed(page):
+            for product, title, prices in _listed(page):
                 known = self.of(product)
-                known.title, known.lowest = title, price
+                known.title, known.lowest, known.highest = title, prices[0], prices[-1]
         elif place.product and page.name == "item":
             self._look_at_item(page, self.of(place.product), wish)
         elif place.product and page.name == "behind" and place.behind:
             self.of(place.product).told[place.behind] = "\n".join(page.texts[4:]).lower()
         elif place.product and page.name == "done":
-            self.of(place.product).failed = "1.0" not in page.texts
+            self.of(place.product).score = float(page.texts[-1])
 
     def _look_at_item(self, page: Seen, known: Known, wish: Wish) -> None:
         end = next(i for i, text in enumerate(page.texts) if text.startswith("Price: "))
@@ -196,11 +204,13 @@ class Place(NamedTuple):
         return Place() if clicked == "back to search" or action.startswith("search") else self
 
 
-def _listed(page: Seen) -> Iterator[tuple[str, str, float]]:
+def _listed(page: Seen) -> Iterator[tuple[str, str, list[float]]]:
+    """Id, title, and one or two prices of each product on a page of results."""
     for index, text in enumerate(page.texts[:-2]):
-        price = _MONEY.search(page.texts[index + 2])
-        if _ID.fullmatch(text) and price:
-            yield text, page.texts[index + 1], float(price[1])
+        if _ID.fullmatch(text):
+            prices = [float(amount) for amount in _MONEY.findall(page.texts[index + 2])]
+            if prices:
+                yield text, page.texts[index + 1], prices
 
 
 class Verdict(NamedTuple):
@@ -241,13 +251,15 @@ class Judge:
         useful = [page for page in known.told if not self._tells_any(known.told[page], seen)]
         in_vain = sum(not self._is_idle(line, page) for page in useful)
         is_out = (
-            known.failed
+            known.score is not None
             or is_ruled_out
             or len(missing) > len(BEHIND) - len(known.told)
             or self._lacks_option(known)
             or known.lowest + self._surcharge(line) > self.wish.limit
         )
-        return Verdict(is_out, 2 * len(in_title) + 2 * len(seen) - in_vain, missing)
+        fit = 2 * len(in_title) + 2 * len(seen) - in_vain - self._strangeness(known)
+        fit += self._lesson(line, len(hidden))
+        return Verdict(is_out, fit, missing)
 
     def next_page(self, known: Known, missing: Sequence[str]) -> str | None:
         """The page behind an item's page that tells most, None where all that may tell were
@@ -306,6 +318,24 @@ class Judge:
             return False
         return any(value not in known.options for value in self.wish.options)
 
+    def _strangeness(self, known: Known) -> int:
+        """Points off for a price far below the limit: a limit is named with the price in mind."""
+        gap = (self.wish.limit - known.highest) / self.wish.limit
+        return 0 if gap < _USUAL_GAP else 2 if gap < 2 * _USUAL_GAP else 4
+
+    def _lesson(self, line: Sequence[Known], num_hidden: int) -> int:
+        """Points for what bought look-alikes scored: the more was met, the nearer it is."""
+        wish = self.wish
+        num_wanted = wish.num_attributes + len(wish.options) + 1
+        unmet = [
+            num_wanted * (1 - known.score) - sum(o not in (known.options or ()) for o in wish.options)
+            for known in line
+            if known.score is not None
+        ]
+        if not unmet:
+            return 0
+        return round(2 * (num_hidden - min(unmet))) - 1
+
     def _surcharge(self, line: Sequence[Known]) -> float:
         """What the wanted options add, where it was seen of some look-alike."""
         return max((known.surcharge or 0.0 for known in line), default=0.0)
@@ -352,7 +382,7 @@ class WebShopPlayer:
         lines = [
             _noted(product, known, judge)
             for product, known in memory.products.items()
-            if known.told or known.failed or known.options is not None
+            if known.told or known.score is not None or known.options is not None
         ]
         return "\n".join(["<remark>", *lines, "</remark>"])
 
@@ -426,7 +456,10 @@ def remembered(view: View, wish: Wish) -> Memory:
     return memory
 
 
-_NOTE = re.compile(r"(B\d{5}) (.+?) \$(\d+\.\d\d)(?: plus (\d+\.\d\d))?(, failed)?(, bad options)?:")
+_NOTE = re.compile(
+    r"(B\d{5}) (.+?) \$(\d+\.\d\d) to \$(\d+\.\d\d)(?: plus (\d+\.\d\d))?"
+    r"(?:, scored (\d\.\d+))?(, bad options)?:"
+)
 
 
 def _noted(product: str, known: Known, judge: Judge) -> str:
@@ -437,8 +470,9 @@ def _noted(product: str, known: Known, judge: Judge) -> str:
     for page, text in known.told.items():
         told = [phrase for phrase in judge.wish.phrases if judge._tells(text, phrase)]
         pages.append(f"{page} tells {' + '.join(told) or 'nothing'}")
-    failed = ", failed" if known.failed else ""
-    return f"{product} {known.title} ${known.lowest:.2f}{plus}{failed}{lacks}: {'; '.join(pages)}"
+    scored = "" if known.score is None else f", scored {known.score}"
+    price = f"${known.lowest:.2f} to ${known.highest:.2f}"
+    return f"{product} {known.title} {price}{plus}{scored}{lacks}: {'; '.join(pages)}"
 
 
 def _recall(line: str, memory: Memory) -> None:
@@ -447,10 +481,10 @@ def _recall(line: str, memory: Memory) -> None:
     if note is None:
         return
     known = memory.of(note[1])
-    known.title, known.lowest = note[2], float(note[3])
-    known.surcharge = float(note[4]) if note[4] else known.surcharge
-    known.failed = known.failed or bool(note[5])
-    known.options = () if note[6] else known.options
+    known.title, known.lowest, known.highest = note[2], float(note[3]), float(note[4])
+    known.surcharge = float(note[5]) if note[5] else known.surcharge
+    known.score = float(note[6]) if note[6] else known.score
+    known.options = () if note[7] else known.options
     for page, told in re.findall(r"(\w+) tells ([^;]+)", line[note.end() :]):
         known.told[page] = told
 

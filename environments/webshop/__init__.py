@@ -95,12 +95,12 @@ class WebShop(TextEnv):
         ),
         "medium": Level(
             "4 near-duplicates, 3 attributes, 1 option",
-            turn_limit=12,
+            turn_limit=20,
             line_sizes=(4,),
             title_attributes=1,
             page_attributes=None,
             options=(1, 1),
-            price="near",
+            price="tight",
         ),
         "hard": Level(
             "8 near-duplicates, 4 attributes, 2 options, tight price",
@@ -113,7 +113,7 @@ class WebShop(TextEnv):
         ),
         "ood": Level(
             "other departments, paraphrased, 4 or 5 near-duplicates",
-            turn_limit=12,
+            turn_limit=15,
             line_sizes=(4, 5),
             title_attributes=1,
             page_attributes=None,
