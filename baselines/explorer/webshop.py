@@ -1,4 +1,4 @@
-"""The WebShop explorer: it compares look-alikes page by page, and never buys the same mistake twice.
+"""The WebShop explorer: it compares look-alikes page by page and buys no mistake twice.
 
 It reads only what a player sees: the instruction and the pages. What a page told about a product,
 and which purchases failed, it keeps over all attempts of a trial, from the turns or from the
@@ -82,9 +82,7 @@ class Wish(NamedTuple):
         phrases = re.split(r", and |, " if is_literal else r", and ", framed["wanted"])
         kind = framed.groupdict().get("kind")
         whole = [kind, *phrases] if kind else phrases
-        return cls(
-            tuple(whole), len(phrases), tuple(options), float(limit[1]), bool(is_literal)
-        )
+        return cls(tuple(whole), len(phrases), tuple(options), float(limit[1]), bool(is_literal))
 
 
 class Seen(NamedTuple):
@@ -309,9 +307,7 @@ class Judge:
     def _is_idle(self, line: Sequence[Known], page: str) -> bool:
         """True where all look-alikes tell the same on a page, as far as it was read."""
         told = [known.told[page] for known in line if page in known.told]
-        return len(told) > 2 and not any(
-            self._tells_any(text, self.wish.phrases) for text in told
-        )
+        return len(told) > 2 and not any(self._tells_any(text, self.wish.phrases) for text in told)
 
     def _lacks_option(self, known: Known) -> bool:
         if known.options is None:
@@ -325,16 +321,15 @@ class Judge:
 
     def _lesson(self, line: Sequence[Known], num_hidden: int) -> int:
         """Points for what bought look-alikes scored: the more was met, the nearer it is."""
-        wish = self.wish
-        num_wanted = wish.num_attributes + len(wish.options) + 1
-        unmet = [
-            num_wanted * (1 - known.score) - sum(o not in (known.options or ()) for o in wish.options)
-            for known in line
-            if known.score is not None
-        ]
-        if not unmet:
-            return 0
-        return round(2 * (num_hidden - min(unmet))) - 1
+        unmet = [self._unmet(known) for known in line if known.score is not None]
+        return round(2 * (num_hidden - min(unmet))) - 1 if unmet else 0
+
+    def _unmet(self, known: Known) -> float:
+        """About how many wanted attributes a bought product lacks: see the reward's formula."""
+        assert known.score is not None
+        num_wanted = self.wish.num_attributes + len(self.wish.options) + 1
+        lacking = sum(value not in (known.options or ()) for value in self.wish.options)
+        return num_wanted * (1 - known.score) - lacking
 
     def _surcharge(self, line: Sequence[Known]) -> float:
         """What the wanted options add, where it was seen of some look-alike."""
@@ -415,9 +410,7 @@ class WebShopPlayer:
         chosen = next((text for text in page.texts if text.startswith("Chosen: ")), "").lower()
         own = known.options or ()
         open_options = [
-            value
-            for value in judge.wish.options
-            if value in own and f": {value}" not in chosen
+            value for value in judge.wish.options if value in own and f": {value}" not in chosen
         ]
         to_buy = len(open_options) + 1
         can_move = left >= _MOVING + len(judge.wish.options) + 1

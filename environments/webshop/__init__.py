@@ -7,38 +7,23 @@ that `app` serves are both made of them. The environment itself needs neither Fl
 
 from __future__ import annotations
 
-import re
-import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 from random import Random
 from typing import Any, ClassVar
 
-from environments.webshop.goals import Goal, Level, Reward, certificate, draw
+from environments.webshop.goals import Goal, Level, Reward, draw
 from environments.webshop.nouns import SPACY_MODEL, Tagger, finder
-from environments.webshop.pages import (
-    BACK,
-    BUY,
-    NEXT,
-    PREVIOUS,
-    Element,
-    Observation,
-    Page,
-    done_page,
-)
+from environments.webshop.pages import Observation, Page
 from environments.webshop.published_goals import GoalSource, published_goals
-from environments.webshop.scoring import Score, score
-from environments.webshop.shop import SIZES, Chosen, Shop, Size, own_shop, own_stock, published_shop
+from environments.webshop.shop import SIZES, Shop, Size, own_shop, own_stock, published_shop
+from environments.webshop.visit import Visit, certificate, read_action
 from lamer_bench.env import Outcome, TextEnv
 from lamer_bench.errors import SettingError, TaskError
 from lamer_bench.task import Split, Task
 
 PERFECT_REWARD = 10.0
 """What ``reward="all_or_nothing"`` pays for a perfect purchase."""
-LONGEST_QUERY = 200
-"""A search is cut to so many characters."""
-
-_NO_QUERY = re.compile(r"[^a-z0-9 .,'&%$+-]+")
 
 
 class WebShop(TextEnv):
@@ -184,7 +169,7 @@ class WebShop(TextEnv):
         self._opened: Shop | None = None
         self._goal: Goal
         self._solution: list[str] | None
-        self._score: Score | None = None
+        self._visit: Visit
 
     def _environment_id(self) -> str:
         if self._data is None:
@@ -263,42 +248,23 @@ class WebShop(TextEnv):
         )
 
     def start(self) -> str:
-        self._score = None
-        self._query, self._number = "", 1
-        self._position, self._chosen = 0, {}
-        return self._show(self.shop.start)
+        self._visit = Visit(self.shop, self._goal, self._nouns)
+        return self.look()
 
     def parse(self, answer: str) -> str | None:
-        if answer in self.page.actions:
-            return answer
-        verb, inner = _split(answer)
-        if verb == "search" and self.page.has_search:
-            query = clean_query(inner)
-            return f"search[{query}]" if query else None
-        action = f"click[{' '.join(inner.lower().split())}]"
-        return action if verb == "click" and action in self.page.actions else None
+        return read_action(answer, self.page)
 
     def act(self, action: str) -> Outcome:
-        element = self.page.actions.get(action)
-        if element is None:
-            self._query = action[len("search[") : -1]
-            observation = self._results(1)
-        elif element.role == "product":
-            position = self.shop.stock.find(element.text)
-            assert position is not None
-            self._position, self._chosen = position, {}
-            observation = self._item()
-        elif element.role == "option":
-            self._choose(element)
-            observation = self._item()
-        elif element.text == BUY:
-            return self._buy()
-        else:
-            observation = self._turn_page(element.text)
-        return Outcome(observation, 0.0, False, False)
+        self._visit.act(action)
+        score = self._visit.score
+        if score is None:
+            return Outcome(self.look(), 0.0, False, False)
+        won = score.total == 1.0
+        reward = score.total if self.reward == "graded" else PERFECT_REWARD * won
+        return Outcome(self.look(), reward, True, won)
 
     def look(self) -> str:
-        return self.page.render(self.instruction, self.form)
+        return self.page.render(self._goal.instruction, self.form)
 
     def admissible(self) -> list[str] | None:
         """Every click that the page offers; None on the search page, where anything can be
@@ -306,75 +272,15 @@ class WebShop(TextEnv):
         return list(self.page.actions) or None
 
     @property
-    def instruction(self) -> str:
-        """What the present task asks for."""
-        return self._goal.instruction
+    def page(self) -> Page:
+        """The open page."""
+        return self._visit.page
 
     def _info(self, valid: bool) -> dict[str, Any]:
         info = super()._info(valid)
-        if self._score is not None:
-            info["reward_parts"] = self._score.parts()
+        if self._visit.score is not None:
+            info["reward_parts"] = self._visit.score.parts()
         return info
-
-    def _show(self, page: Page) -> str:
-        self.page = page
-        return page.render(self._goal.instruction, self.form)
-
-    def _results(self, number: int) -> str:
-        self._number = number
-        return self._show(self.shop.results(self._query, number))
-
-    def _item(self) -> str:
-        options = self.shop.stock[self._position].options
-        chosen: Chosen = tuple(
-            (option.name, self._chosen[option.name])
-            for option in options
-            if option.name in self._chosen
-        )
-        return self._show(self.shop.item(self._position, chosen))
-
-    def _choose(self, option: Element) -> None:
-        self._chosen[option.group] = option.text
-
-    def _turn_page(self, button: str) -> str:
-        if button == BACK:
-            return self._show(self.shop.start)
-        if button == NEXT:
-            return self._results(self._number + 1)
-        if button != PREVIOUS:
-            return self._show(self.shop.behind(self._position, button))
-        if self.page.name == "results":
-            return self._results(self._number - 1)
-        return self._results(self._number) if self.page.name == "item" else self._item()
-
-    def _buy(self) -> Outcome:
-        product = self.shop.stock[self._position]
-        self._score = score(product, self._chosen, self._goal.wanted, self._nouns)
-        total = self._score.total
-        won = total == 1.0
-        reward = total if self.reward == "graded" else PERFECT_REWARD * won
-        return Outcome(self._show(done_page(total)), reward, True, won)
-
-
-def clean_query(text: str) -> str:
-    """A search as it is carried out: lower case, plain characters, at most `LONGEST_QUERY`."""
-    if not text.isascii():
-        text = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
-    words = _NO_QUERY.sub(" ", text.lower()).split()
-    return " ".join(words)[:LONGEST_QUERY].rstrip()
-
-
-def _split(answer: str) -> tuple[str, str]:
-    """``Search [red shoes]`` -> ("search", "red shoes"); a missing bracket is forgiven."""
-    text = answer.strip()
-    for verb in ("search", "click"):
-        if text[: len(verb)].lower() == verb:
-            rest = text[len(verb) :].lstrip()
-            if rest.startswith("["):
-                return verb, rest[1:].removesuffix("]")
-            is_apart = len(rest) < len(text) - len(verb)
-            return (verb, rest) if is_apart else ("", "")
-    return "", ""
 
 
 def _one_of(name: str, value: Any, choices: Sequence[str]) -> Any:

@@ -78,6 +78,7 @@ class Catalogue:
             raise ValueError(f"A catalogue has a multiple of {BLOCK} products, not {size}.")
         self.name = name
         self._size = size
+        self._departments = departments
         # by turns from each department, so that neighbouring lines have nothing in common
         kinds = [(department, kind) for department in departments for kind in department.kinds]
         self._kinds = [kinds[i * _KIND_STRIDE % len(kinds)] for i in range(len(kinds))]
@@ -101,7 +102,7 @@ class Catalogue:
 
     def version(self) -> str:
         """A digest of the sources that make products, and of what they are asked to make."""
-        digest = hashlib.sha256(f"{self.name} {self._size}".encode())
+        digest = hashlib.sha256(f"{self.name} {self._size} {self._departments}".encode())
         for module in (__file__, goods.__file__, products.__file__):
             digest.update(Path(str(module)).read_bytes())
         return digest.hexdigest()

@@ -1,8 +1,8 @@
 """Goals: what an instruction asks for, drawn with controlled difficulty, and its certificate.
 
 A goal is drawn backwards: first the product that will fulfil it, then which of its attributes and
-options are asked for, then the words. That is why every goal has a purchase with reward 1.0; the
-certificate is the way there.
+options are asked for, then the words. That is why every goal has a purchase with reward 1.0;
+`visit.certificate` is the way there.
 """
 
 from __future__ import annotations
@@ -14,10 +14,9 @@ from typing import Literal
 
 from environments.webshop.catalogue import Catalogue, Line, Telling
 from environments.webshop.goods import Answer
-from environments.webshop.pages import HITS_A_PAGE
 from environments.webshop.products import Product
 from environments.webshop.scoring import Wanted, score
-from environments.webshop.shop import Chosen, Range, Shop
+from environments.webshop.shop import Chosen, Range
 
 Price = Literal["loose", "near", "tight", "published"]
 Reward = Literal["graded", "all_or_nothing"]
@@ -87,23 +86,6 @@ def draw(stock: Catalogue, level: Level, rng: Random) -> Goal | None:
         return None
     instruction = _PHRASINGS[level.phrasing](product.query, answers, options, limit, rng)
     return Goal(instruction, wanted, position, options)
-
-
-def certificate(shop: Shop, goal: Goal, turn_limit: int) -> list[str] | None:
-    """Actions that lead to the reward 1.0; None where none are known that fit the turn limit."""
-    product = shop.stock[goal.position]
-    if score(product, dict(goal.options), goal.wanted).total != 1.0:
-        return None
-    query = " ".join(product.title.lower().partition(",")[0].split()[:8])
-    hits = shop.index.search(query)
-    if goal.position not in hits:
-        return None
-    pages_before = hits.index(goal.position) // HITS_A_PAGE
-    actions = [f"search[{query}]", *["click[next >]"] * pages_before]
-    actions.append(f"click[{product.id.lower()}]")
-    actions += [f"click[{value.lower()}]" for _, value in goal.options]
-    actions.append("click[buy now]")
-    return actions if len(actions) <= turn_limit else None
 
 
 def _draw_answers(line: Line, model: int, level: Level, rng: Random) -> list[Answer]:

@@ -6,7 +6,7 @@ from functools import cache, lru_cache
 from pathlib import Path
 from typing import Literal
 
-from environments.webshop import goods, pages
+from environments.webshop import departments, pages
 from environments.webshop.catalogue import Catalogue
 from environments.webshop.pages import HITS_A_PAGE, Page
 from environments.webshop.products import Stock
@@ -17,7 +17,8 @@ Size = Literal["light", "large"]
 SIZES: dict[Size, int] = {"light": 1_000, "large": 100_000}
 """Products of a shop of our own."""
 Range = Literal["main", "held_out"]
-"""What a shop of our own sells: see `goods.DEPARTMENTS` and `goods.HELD_OUT`."""
+"""What a shop of our own sells: see `departments.DEPARTMENTS` and
+`departments.HELD_OUT`."""
 
 _PAGES_KEPT = 2_048
 """Pages of each sort that a shop remembers."""
@@ -56,8 +57,8 @@ class Shop:
 @cache
 def own_stock(sells: Range, size: Size) -> Catalogue:
     """Our own catalogue; the same object for all."""
-    departments = goods.DEPARTMENTS if sells == "main" else goods.HELD_OUT
-    return Catalogue(sells, departments, SIZES[size])
+    sold = departments.DEPARTMENTS if sells == "main" else departments.HELD_OUT
+    return Catalogue(sells, sold, SIZES[size])
 
 
 @cache
