@@ -68,11 +68,11 @@ OPTION_AXES = {
         OptionAxis("capacity", ("8 oz", "12 oz", "20 oz", "32 oz", "40 oz"), 0.12),
         OptionAxis("volume", ("30 ml", "75 ml", "150 ml", "240 ml", "480 ml"), 0.25),
         OptionAxis("scent", ("unscented", "lavender", "vanilla", "citrus", "sandalwood"), 0.0),
-        OptionAxis("count", ("single", "2-pack", "4-pack", "6-pack", "12-pack"), 0.45),
+        OptionAxis("count", ("single", "pair", "set of 4", "six pack", "dozen"), 0.45),
         OptionAxis("cable", ("3 ft", "6 ft", "10 ft", "15 ft"), 0.1),
         OptionAxis("width", ("24 in", "30 in", "36 in", "48 in", "60 in"), 0.15),
         OptionAxis("finish", ("oak", "walnut", "maple", "charcoal", "whitewash"), 0.06),
-        OptionAxis("weight", ("1 lb", "3 lb", "5 lb", "8 lb", "15 lb"), 0.3),
+        OptionAxis("weight", ("1 lb", "3 lb", "5 lb", "8 lb", "20 lb"), 0.3),
     )
 }
 

@@ -212,8 +212,8 @@ def _prices(pricing: Any) -> list[float]:
 
 def _amount(value: Any) -> float | None:
     try:
-        amount = float(value)
-    except (TypeError, ValueError, OverflowError):
+        amount = float(str(value).replace("$", "").replace(",", ""))
+    except ValueError:
         return None
     return amount if isfinite(amount) and 0 <= amount < 1e9 else None
 
