@@ -18,6 +18,7 @@ _PLAYERS = {
     "minesweeper": "baselines.explorer.minesweeper:MinesweeperPlayer",
     "sokoban": "baselines.explorer.sokoban:SokobanPlayer",
     "webshop": "baselines.explorer.webshop:WebShopPlayer",
+    "webshop-browser": "baselines.explorer.webshop:WebShopPlayer",
 }
 
 

@@ -7,7 +7,7 @@ that `app` serves are both made of them. The environment itself needs neither Fl
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from random import Random
 from typing import Any, ClassVar
@@ -248,8 +248,12 @@ class WebShop(TextEnv):
         )
 
     def start(self) -> str:
-        self._visit = Visit(self.shop, self._goal, self._nouns)
+        self._visit = self.enter()
         return self.look()
+
+    def enter(self) -> Visit:
+        """A new visit of the shop for the present task."""
+        return Visit(self.shop, self._goal, self._nouns)
 
     def parse(self, answer: str) -> str | None:
         return read_action(answer, self.page)
@@ -264,7 +268,7 @@ class WebShop(TextEnv):
         return Outcome(self.look(), reward, True, won)
 
     def look(self) -> str:
-        return self.page.render(self._goal.instruction, self.form)
+        return self.page.render(self._visit.instruction, self.form)
 
     def admissible(self) -> list[str] | None:
         """Every click that the page offers; None on the search page, where anything can be
@@ -281,6 +285,15 @@ class WebShop(TextEnv):
         if self._visit.score is not None:
             info["reward_parts"] = self._visit.score.parts()
         return info
+
+    def serve(self, announce: Callable[[str], None]) -> None:
+        from environments.webshop.app import Lobby, serve
+
+        def welcome() -> Visit:
+            self.reset()
+            return self.enter()
+
+        serve(Lobby(welcome, self.turn_limit), announce)
 
 
 def _one_of(name: str, value: Any, choices: Sequence[str]) -> Any:

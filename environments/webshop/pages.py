@@ -15,7 +15,7 @@ from typing import Literal, NamedTuple
 from environments.webshop.products import Product, dollars
 
 Observation = Literal["text", "text_rich"]
-Role = Literal["text", "button", "product", "option", "field", "instruction"]
+Role = Literal["text", "heading", "button", "product", "option", "field", "instruction"]
 
 HITS_A_PAGE = 10
 SEPARATOR = " [SEP] "
@@ -29,15 +29,17 @@ class Element(NamedTuple):
     text: str
     role: Role = "text"
     """``button``, ``product`` (a link to it) and ``option`` can be clicked; a ``field`` is typed
-    into and shows its button; ``instruction`` stands for the task's own text."""
+    into and shows its button; ``heading`` is a larger text; ``instruction`` stands for the task's
+    own text."""
     is_pressed: bool = False
     """True for the option that is chosen."""
     group: str = ""
     """The option's name, for ``option``."""
 
 
-_INSTRUCTION = Element("", "instruction")
-_HEAD = (Element("Instruction:"), _INSTRUCTION)
+INSTRUCTION = Element("", "instruction")
+"""Where a page shows what the task asks for."""
+_HEAD = (Element("Instruction:"), INSTRUCTION)
 
 
 @dataclass(frozen=True)
@@ -77,15 +79,15 @@ class Page:
 
     def _around(self, glue: str, texts: list[str]) -> tuple[str, str]:
         """What stands before and behind the instruction."""
-        if _INSTRUCTION not in self.elements:
+        if INSTRUCTION not in self.elements:
             return glue.join(texts), ""
-        at = self.elements.index(_INSTRUCTION)
+        at = self.elements.index(INSTRUCTION)
         before, after = texts[:at], texts[at + 1 :]
         return glue.join([*before, ""]), glue.join(["", *after])
 
 
 def _marked(element: Element) -> str:
-    if element.role in ("text", "instruction"):
+    if element.role in ("text", "heading", "instruction"):
         return element.text
     if element.is_pressed:
         return f"[clicked button] {element.text} [clicked button_]"
@@ -97,7 +99,7 @@ def _marked(element: Element) -> str:
 
 def search_page() -> Page:
     """Where an attempt begins."""
-    return Page("search", (Element("WebShop"), *_HEAD, Element("Search", "field")))
+    return Page("search", (Element("WebShop", "heading"), *_HEAD, Element("Search", "field")))
 
 
 def results_page(found: Sequence[Product], number: int, total: int) -> Page:
@@ -122,7 +124,7 @@ def item_page(product: Product, chosen: Mapping[str, str]) -> Page:
         for value in option.values:
             is_chosen = chosen.get(option.name) == value
             elements.append(Element(value, "option", is_chosen, option.name))
-    elements.append(Element(product.title))
+    elements.append(Element(product.title, "heading"))
     if chosen:
         told = [f"{o.name}: {chosen[o.name]}" for o in product.options if o.name in chosen]
         elements.append(Element(f"Chosen: {', '.join(told)}"))
@@ -153,7 +155,7 @@ def done_page(total: float) -> Page:
     return Page(
         "done",
         (
-            Element("Thank you for shopping with us!"),
+            Element("Thank you for shopping with us!", "heading"),
             Element("Your score (min 0.0, max 1.0)"),
             Element(str(round(total, 3))),
         ),

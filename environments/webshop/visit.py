@@ -42,6 +42,11 @@ class Visit:
         self._position = 0
         self._chosen: dict[str, str] = {}
 
+    @property
+    def instruction(self) -> str:
+        """What is asked for."""
+        return self.goal.instruction
+
     def act(self, action: str) -> None:
         """Carry out what `read_action` made of an answer: go to another page."""
         element = self.page.actions.get(action)

@@ -120,7 +120,7 @@ def _declares_what_it_is(subject: EnvironmentUnderTest) -> None:
     headings of an environment's page."""
     env = subject.make()
     cls = type(env)
-    require(bool(re.fullmatch(r"[a-z0-9_]+", cls.family)), f"family {cls.family!r} is no word.")
+    require(bool(re.fullmatch(r"[a-z0-9_-]+", cls.family)), f"family {cls.family!r} is no word.")
     require(isinstance(cls.version, int) and cls.version >= 1, "version is not 1 or more.")
     require(isinstance(env.turn_limit, int) and env.turn_limit >= 1, "turn_limit is below 1.")
     require(isinstance(env.action_hint, str) and env.action_hint != "", "action_hint is empty.")
