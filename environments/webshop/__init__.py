@@ -50,6 +50,11 @@ class WebShop(TextEnv):
     components are in ``info["reward_parts"]``. ``reward="all_or_nothing"`` pays 10 for a perfect
     purchase and 0 for any other. -0.1 for an answer that is not an action.
 
+    Type compares the nouns of two titles, which the original asks spaCy for. Here a rule finds
+    them; ``nouns="spacy"`` is the exact mode. Measured with the small English model on 3,000 random
+    purchases each, the two score differently for 2.5 % of the published products (7.6 % where they
+    share a category) and 0.7 % of our own, by at most 0.45, and never in whether it is won.
+
     ## Ends
     With a purchase: won where its reward is 1.0, lost otherwise. Else out of turns.
 
@@ -64,7 +69,15 @@ class WebShop(TextEnv):
 
     ## Splits
     A goal's product with its wanted attributes and options is its content, however it is phrased
-    and whatever the price limit. With ``data`` the split is the published one, by position.
+    and whatever the price limit. With ``data`` the split is the published one, by position: test
+    tasks 0 to 499 are the published test range.
+
+    ## Doors
+    ``lamer-bench play webshop-easy --web`` serves the same pages to a person's own browser.
+    ``webshop-browser-easy`` and its sisters play them in a headless Chromium, click by click: the
+    same tasks, observations and rewards, a few turns a second. Both need the extra ``browser``, the
+    second also Debian's ``chromium`` and ``chromium-driver``. Where Chromium stops in the middle of
+    a run, the trials under way become void and the others go on in a new one.
     """
 
     family: ClassVar[str] = "webshop"
