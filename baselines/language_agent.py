@@ -14,13 +14,14 @@ from typing import Any, ClassVar, Literal, NamedTuple, Protocol
 
 from tokenizers import Tokenizer
 
+from baselines.adapters import weight_files
 from baselines.models import Generation, SmallModel, decode, load_tokenizer
 from baselines.prompts import CLOSING_TAGS, compact, lead_in
 from lamer_bench.agent import Agent, Answer, Memory, View
 from lamer_bench.errors import AgentError
 
 WEIGHTS = Path(__file__).parent / "weights"
-SHIPPED_TEMPERATURE = 0.1
+SHIPPED_TEMPERATURE = 0.3
 """Chosen on val tasks (recipes/choose_temperature.py): with a memory, few errors are worth more
 than variety."""
 MAX_ANSWER_TOKENS = {"act": 8, "reflect": 80}
@@ -101,16 +102,18 @@ class LanguageAgent(Agent):
         self._tokenizer: Tokenizer | None = None
 
     def settings(self) -> dict[str, Any]:
-        weights = (self._folder() / "model.safetensors").read_bytes()
+        digest = hashlib.sha256()
+        for file in weight_files(self._folder()):
+            digest.update(file.read_bytes())
         return {
             "temperature": self.temperature,
             "max_answer_tokens": MAX_ANSWER_TOKENS,
-            "weights_sha256": hashlib.sha256(weights).hexdigest(),
+            "weights_sha256": digest.hexdigest(),
         }
 
     def prepare(self, environment: str) -> None:
         folder = self._folder()
-        if not (folder / "model.safetensors").exists():
+        if not all(file.exists() for file in weight_files(folder)):
             raise AgentError(
                 f"There are no weights in {folder}; train them with `lamer-bench train`."
             )
@@ -166,7 +169,43 @@ class LamerAgent(ShippedAgent):
 
 
 class SupervisedAgent(ShippedAgent):
-    """The supervised start that `lamer` was trained from: demonstrations only, no reinforcement."""
+    """The supervised start that the others were trained from: demonstrations only, no
+    reinforcement."""
 
     name: ClassVar[str] = "supervised"
     algorithm: ClassVar[str] = "supervised"
+
+
+class SingleEpisodeAgent(ShippedAgent):
+    """Trained on single episodes: its attempts are independent of each other unless it is given a
+    memory."""
+
+    memories: ClassVar[Sequence[Memory]] = ("none", "reflection", "history", "both")
+
+
+class PpoAgent(SingleEpisodeAgent):
+    """Trained by PPO with a value head (arXiv 1707.06347)."""
+
+    name: ClassVar[str] = "ppo"
+    algorithm: ClassVar[str] = "ppo"
+
+
+class RlooAgent(SingleEpisodeAgent):
+    """Trained by RLOO (arXiv 2402.14740)."""
+
+    name: ClassVar[str] = "rloo"
+    algorithm: ClassVar[str] = "rloo"
+
+
+class GrpoAgent(SingleEpisodeAgent):
+    """Trained by GRPO (arXiv 2402.03300)."""
+
+    name: ClassVar[str] = "grpo"
+    algorithm: ClassVar[str] = "grpo"
+
+
+class GigpoAgent(SingleEpisodeAgent):
+    """Trained by GiGPO (arXiv 2505.10978)."""
+
+    name: ClassVar[str] = "gigpo"
+    algorithm: ClassVar[str] = "gigpo"

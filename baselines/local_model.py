@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import inspect
-import json
+import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from random import Random
@@ -25,6 +25,7 @@ from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
+from baselines.adapters import ADAPTER_FILE, base_name
 from baselines.models import Generation
 from baselines.prompts import CLOSING_TAGS, Message
 from lamer_bench.errors import AgentError, MissingExtraError, SettingError
@@ -36,7 +37,6 @@ TOKENS_AT_ONCE = 32_768
 parameters in bfloat16."""
 LEAST_SHARED = 16
 """A shorter common beginning is not worth a pass of its own."""
-ADAPTER_FILE = "adapter_config.json"
 
 
 class LocalModel:
@@ -269,18 +269,19 @@ def sample(
     top_p: float = 1.0,
     top_k: int = 0,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Tokens by inverse distribution function, and their log-probabilities at temperature 1 over
-    all tokens.
+    """Tokens by inverse distribution function, and their log-probabilities at that temperature, at
+    1 where it is 0, over all tokens.
 
     Shapes: logits (B, V), draws (B,) uniform in [0, 1) -> (B,), (B,). Tokens beyond ``top_k`` are
     left out first, then those beyond the share ``top_p`` of what is left.
     """
     logits = logits if logits.dtype == torch.float64 else logits.float()
+    logits = logits / (temperature or 1.0)
     log_probabilities = torch.log_softmax(logits, dim=1)
     if temperature == 0.0:
         chosen = logits.argmax(dim=1)
     else:
-        weights = torch.softmax(logits / temperature, dim=1)
+        weights = torch.softmax(logits, dim=1)
         order = None
         if top_k or top_p < 1.0:
             size = weights.shape[1]
@@ -377,18 +378,16 @@ def load_pretrained(
                 "Give a folder in Hugging Face's layout, such as OUT/policy of a training."
             )
         return _load(str(folder), str(folder), device, dtype, attention)
-    base = base_of_adapter(folder)
-    tokens = folder if (folder / "tokenizer_config.json").exists() else base
-    loaded = _load(str(base), str(tokens), device, dtype, attention)
+    loaded = load_pretrained(base_of_adapter(folder), device, dtype, attention)
+    if (folder / "tokenizer_config.json").exists():
+        loaded = loaded._replace(tokenizer=AutoTokenizer.from_pretrained(str(folder)))
     return loaded._replace(model=_merged(loaded.model, folder))
 
 
 def base_of_adapter(folder: Path) -> str:
-    """Folder or name of the model that an adapter was trained on; raises `SettingError`."""
-    file = folder / ADAPTER_FILE
-    base = json.loads(file.read_text(encoding="utf-8")).get("base_model_name_or_path")
-    if not base:
-        raise SettingError(f"{file} does not say which model it belongs to; fill it in.")
+    """Folder or name of the model that an adapter was trained on, which may be an adapter, too;
+    raises `SettingError`."""
+    base = base_name(folder)
     if not Path(base).expanduser().is_dir():
         try:
             _check_name(base)
@@ -397,7 +396,7 @@ def base_of_adapter(folder: Path) -> str:
                 f"The adapter in {folder} belongs to {base!r}, which is not there. Correct "
                 f"base_model_name_or_path in its {ADAPTER_FILE}."
             ) from error
-    return str(base)
+    return base
 
 
 def _merged(model: Any, adapter: Path) -> Any:
@@ -408,7 +407,12 @@ def _merged(model: Any, adapter: Path) -> Any:
             f"{adapter} is an adapter, and peft is not installed. "
             'Install it: pip install "lamer-bench[train]"'
         ) from error
-    return PeftModel.from_pretrained(model, str(adapter)).merge_and_unload().eval()
+    with warnings.catch_warnings():
+        # peft asks the model for something that transformers has renamed
+        warnings.simplefilter("ignore", FutureWarning)
+        merged = PeftModel.from_pretrained(model, str(adapter)).merge_and_unload().eval()
+    merged.config.name_or_path = str(adapter)
+    return merged
 
 
 def _load(
@@ -468,12 +472,15 @@ def could_be_on_hub(name: str) -> bool:
 
 
 def weights_digest(name: str | Path) -> str:
-    """What names the weights: the SHA-256 of a folder's weight files, or the hub's commit."""
+    """What names the weights: the SHA-256 of a folder's weight files (an adapter's with its
+    model's), or the hub's commit."""
     folder = Path(name).expanduser()
     if not folder.is_dir():
         config = AutoConfig.from_pretrained(str(name), local_files_only=True)
         return str(config._commit_hash)
     digest = hashlib.sha256()
+    if (folder / ADAPTER_FILE).exists():
+        digest.update(weights_digest(base_of_adapter(folder)).encode())
     for file in sorted([*folder.glob("*.safetensors"), *folder.glob("*.bin")]):
         with file.open("rb") as content:
             while chunk := content.read(2**24):

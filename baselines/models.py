@@ -20,9 +20,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
-from safetensors.numpy import load_file
 from threadpoolctl import ThreadpoolController
 from tokenizers import Tokenizer
+
+from baselines.adapters import chain, load_weights
 
 Array = NDArray[Any]
 ROWS_AT_ONCE = 32
@@ -39,7 +40,7 @@ class Generation:
 
     tokens: list[int]
     log_probabilities: list[float]
-    """Natural logarithm, at temperature 1."""
+    """Natural logarithm, at the temperature of the sampling, at 1 where that is 0."""
 
 
 @dataclass(slots=True)
@@ -83,10 +84,10 @@ class SmallModel:
 
     @classmethod
     def from_folder(cls, folder: str | Path, dtype: DTypeLike = np.float64) -> SmallModel:
-        """Read ``config.json`` and ``model.safetensors`` in Hugging Face's layout."""
-        folder = Path(folder)
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        return cls(config, load_file(folder / "model.safetensors"), dtype)
+        """Read ``config.json`` and ``model.safetensors`` in Hugging Face's layout, or an adapter
+        (adapters.py); raises `SettingError`."""
+        config = json.loads((chain(folder)[0] / "config.json").read_text(encoding="utf-8"))
+        return cls(config, load_weights(folder), dtype)
 
     def load_weights(self, weights: dict[str, Array], num_layers: int) -> None:
         """Take weights under Hugging Face's names, stored (outputs, inputs)."""
@@ -265,16 +266,17 @@ class SmallModel:
 
 
 def sample(logits: Array, draws: Array, temperature: float) -> tuple[Array, Array]:
-    """Tokens by inverse distribution function, and their log-probabilities at temperature 1.
+    """Tokens by inverse distribution function, and their log-probabilities at that temperature (at
+    1 where it is 0).
 
     Shapes: logits (B, V), draws (B,) uniform in [0, 1) -> (B,), (B,).
     """
-    shifted = logits - logits.max(axis=1, keepdims=True)
+    shifted = (logits - logits.max(axis=1, keepdims=True)) / (temperature or 1.0)
     log_probabilities = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
     if temperature == 0.0:
         chosen = logits.argmax(axis=1)
     else:
-        cumulative = np.exp(shifted / temperature).cumsum(axis=1)
+        cumulative = np.exp(shifted).cumsum(axis=1)
         thresholds = draws * cumulative[:, -1]
         chosen = (cumulative <= thresholds[:, None]).sum(axis=1).clip(max=logits.shape[1] - 1)
     return chosen, np.take_along_axis(log_probabilities, chosen[:, None], axis=1)[:, 0]
@@ -288,8 +290,9 @@ def _threads() -> ThreadpoolController:
 
 
 def load_tokenizer(folder: str | Path) -> Tokenizer:
-    """Read ``tokenizer.json``."""
-    return Tokenizer.from_file(str(Path(folder) / "tokenizer.json"))
+    """Read ``tokenizer.json``, an adapter's own or that of its model."""
+    files = [one / "tokenizer.json" for one in reversed(chain(folder))]
+    return Tokenizer.from_file(str(next((file for file in files if file.exists()), files[-1])))
 
 
 def decode(tokenizer: Tokenizer, tokens: Sequence[int]) -> str:

@@ -92,13 +92,15 @@ def main() -> None:
         replace_between(page, "algorithm tests", markdown(tests))
 
 
-def policies(folder: Path) -> list[Policy]:
+def policies(parent: Path) -> list[Policy]:
     """The trained policies in a family's folder, in the order of the table."""
     found = []
-    for path in folder.glob("*/policy"):
+    for path in parent.glob("*/policy"):
         match = _FOLDER.fullmatch(path.parent.name)
         if match and match["algorithm"] in ORDER:
-            found.append(Policy(match["algorithm"], int(match["seed"] or 0), path))
+            adapter = path / "adapter"  # what ships; the folder itself holds it merged and rounded
+            folder = adapter if adapter.exists() else path
+            found.append(Policy(match["algorithm"], int(match["seed"] or 0), folder))
     return sorted(found, key=lambda policy: (ORDER.index(policy.algorithm), policy.seed))
 
 
@@ -112,10 +114,8 @@ def play(policy: Policy, environment: str, runs: Path, tasks: int) -> Played:
         out=runs / environment / f"{policy.algorithm}-seed{policy.seed}",
     )
     scores = score_run(folder)
-    cost = scores.as_json()["cost"]
-    return Played(
-        environment, policy, scores, round((cost["prompt_tokens"] + cost["answer_tokens"]) / tasks)
-    )
+    tokens = scores.cost.prompt_tokens + scores.cost.answer_tokens
+    return Played(environment, policy, scores, round(tokens / tasks))
 
 
 def run_row(played: Played) -> dict[str, Any]:

@@ -1,39 +1,42 @@
 #!/usr/bin/env bash
-# Trains every policy of the comparison for one family: the supervised start, then PPO, RLOO, GRPO, GiGPO
-# and LaMer from it, three seeds of GiGPO and LaMer. Two trainings run side by side, one CPU core each. Killed
-# at any moment, the same command goes on from the last checkpoints.
+# Trains the policies of the comparison for one family: the supervised start, then LaMer and GiGPO (three
+# seeds) and GRPO, RLOO and PPO (one seed) from it; with "variants" instead those that ask_questions.py asks
+# about. Two trainings run side by side, one CPU core each. Killed at any moment, the same command goes on
+# from the last checkpoints.
 #
-#   bash recipes/train_algorithms.sh minesweeper|sokoban [FOLDER] [STEPS]
+#   bash recipes/train_algorithms.sh minesweeper|sokoban [algorithms|variants] [FOLDER]
 set -euo pipefail
 export OMP_WAIT_POLICY=PASSIVE OMP_NUM_THREADS=1
 family=$1
-out=${2:-runs/training}/$family
-steps=${3:-60}
-mkdir -p "$out"
+what=${2:-algorithms}
+out=${3:-runs/training}/$family
+mkdir -p "$out/variants"
 
-supervised() {
-    lamer-bench train supervised --threads 1 --precision bfloat16 --seed 0 "$@" 2>> "$out/supervised.log"
+supervised() { # folder options
+    local folder=$1
+    shift
+    lamer-bench train supervised --out "$out/$folder" --threads 1 --precision bfloat16 --seed 0 "$@" \
+        2>> "$out/$folder.log"
+}
+
+reinforce() { # algorithm folder seed options
+    local algorithm=$1 folder=$2 seed=$3
+    shift 3
+    lamer-bench train "$algorithm" --out "$out/$folder" --start "$out/supervised/policy" --steps 60 \
+        --lora-rank 4 --learning-rate 2e-3 --threads 1 --precision bfloat16 --seed "$seed" "$@" \
+        2>> "$out/$folder.log"
 }
 
 case $family in
 minesweeper)
-    # the best play first, at full precision; then what a population makes of it
-    supervised --out "$out/best-play" --steps 3700
-    supervised --out "$out/supervised" --start "$out/best-play/policy" --first-chunk 1000 --steps 900 \
-        --learning-rate 0.001 --muon-rate 0.005 --population '{"remember": 0.3, "slip": 0.05}' \
-        --environments '{"minesweeper-hard": 4, "minesweeper-medium": 3, "minesweeper-easy": 1,
-                         "minesweeper-paper": 1}'
-    practised="minesweeper-hard minesweeper-medium minesweeper-hard minesweeper-easy"
-    gamma_traj=0.9
+    hardest="minesweeper-hard minesweeper-medium minesweeper-hard minesweeper-easy"
+    easier="minesweeper-medium minesweeper-easy"
+    gamma=0.9
     ;;
 sokoban)
-    supervised --out "$out/supervised" --steps 4000 \
-        --size '{"width": 96, "layers": 6, "heads": 3, "mlp_width": 288}' \
-        --population '{"remember": 0.3, "slip": 0.15}' \
-        --environments '{"sokoban-easy": 2, "sokoban-medium": 4, "sokoban-paper": 1, "sokoban-hard": 2,
-                         "environments.practice:SokobanPractice-*": 4}'
-    practised="sokoban-medium sokoban-easy sokoban-medium sokoban-paper"
-    gamma_traj=0.6
+    hardest="sokoban-hard sokoban-medium"
+    easier="sokoban-medium sokoban-easy sokoban-medium sokoban-paper"
+    gamma=0.6
     ;;
 *)
     echo "No family is called '$family'. Known: minesweeper, sokoban." >&2
@@ -41,20 +44,51 @@ sokoban)
     ;;
 esac
 
-reinforce() { # algorithm seed options
-    local algorithm=$1 seed=$2
-    shift 2
-    # shellcheck disable=SC2086
-    lamer-bench train "$algorithm" --out "$out/$algorithm-seed$seed" --start "$out/supervised/policy" \
-        --environments $practised --steps "$steps" --lora-rank 4 --learning-rate 2e-3 --threads 1 \
-        --precision bfloat16 --seed "$seed" "$@" 2> "$out/$algorithm-seed$seed.log"
-}
-
-{
-    for seed in 0 1 2; do reinforce lamer "$seed" --gamma-traj "$gamma_traj"; done
-} &
-{
-    for seed in 0 1 2; do reinforce gigpo "$seed"; done
-    for algorithm in grpo rloo ppo; do reinforce "$algorithm" 0; done
-} &
+case $what in
+algorithms)
+    if [ "$family" = minesweeper ]; then
+        # the best play first, at full precision; then what a population makes of it
+        supervised best-play --steps 3700 --precision float32
+        supervised supervised --start "$out/best-play/policy" --first-chunk 1000 --steps 900 \
+            --learning-rate 0.001 --muon-rate 0.005 --population '{"remember": 0.3, "slip": 0.05}' \
+            --environments '{"minesweeper-hard": 4, "minesweeper-medium": 3, "minesweeper-easy": 1,
+                             "minesweeper-paper": 1}'
+    else
+        supervised supervised --steps 4000 \
+            --size '{"width": 96, "layers": 6, "heads": 3, "mlp_width": 288}' \
+            --population '{"remember": 0.8, "slip": 0.15}' \
+            --environments '{"sokoban-easy": 2, "sokoban-medium": 4, "sokoban-paper": 1,
+                             "sokoban-hard": 2, "environments.practice:SokobanPractice-*": 4}'
+    fi
+    {
+        for seed in 0 1 2; do
+            reinforce lamer lamer-seed$seed $seed --environments $hardest --gamma-traj $gamma
+        done
+    } &
+    {
+        for seed in 0 1 2; do reinforce gigpo gigpo-seed$seed $seed --environments $hardest; done
+        for algorithm in grpo rloo ppo; do
+            reinforce $algorithm $algorithm-seed0 0 --environments $hardest
+        done
+    } &
+    ;;
+variants)
+    {
+        reinforce lamer variants/lamer-easier 0 --environments $easier --gamma-traj $gamma
+        reinforce gigpo variants/gigpo-easier 0 --environments $easier
+        reinforce lamer variants/lamer-frozen 0 --environments $hardest --gamma-traj $gamma \
+            --no-train-reflections
+    } &
+    {
+        for other in 0 0.3 0.6 0.9; do
+            [ $other = $gamma ] ||
+                reinforce lamer variants/lamer-gamma_traj_$other 0 --environments $hardest --gamma-traj $other
+        done
+    } &
+    ;;
+*)
+    echo "Give algorithms or variants, not '$what'." >&2
+    exit 2
+    ;;
+esac
 wait

@@ -101,9 +101,7 @@ class ChatPolicy(Policy):
             self.tokenizer.save_pretrained(folder)
             text = json.dumps(training, indent=2, default=asdict_or_text)
             (folder / "training.json").write_text(text + "\n", encoding="utf-8")
-        if lora.has_adapters(self.model):
-            base = self.model.config.name_or_path
-            lora.save_adapter(self.model, folder / "adapter", base, distributed.whole, is_main)
+        self._save_adapter(folder, is_main)
 
 
 class ChatWriter:
@@ -152,6 +150,14 @@ def check_logits(model: Any) -> None:
         )
 
 
+def _tokenizer_file(folder: Path) -> Path:
+    """The file of a model's tokenizer, or of its base's where it is an adapter without its own."""
+    file = folder / "tokenizer.json"
+    if file.exists() or not (folder / ADAPTER_FILE).exists():
+        return file
+    return _tokenizer_file(Path(base_of_adapter(folder)).expanduser())
+
+
 def _is_small_file(file: Path) -> bool:
     try:
         return is_small(Tokenizer.from_file(str(file)))
@@ -182,13 +188,12 @@ def start_policy(settings: Any, device: torch.device) -> Policy:
         "keeps_reference": settings.reference_kl > 0,
         "gradient_checkpointing": settings.gradient_checkpointing,
         "micro_batch_tokens": settings.micro_batch_tokens,
+        "temperature": settings.temperature,
         "seed": settings.seed,
     }
     folder = Path(settings.start).expanduser()
-    is_adapter = (folder / ADAPTER_FILE).exists()
-    words = (Path(base_of_adapter(folder)) if is_adapter else folder) / "tokenizer.json"
-    if _is_small_file(words):
-        if not is_adapter:
+    if _is_small_file(_tokenizer_file(folder)):
+        if not (folder / ADAPTER_FILE).exists():
             return Policy.load(folder, **options)
         model, tokenizer = load_pretrained(folder, torch.device("cpu"), torch.float32, "eager")
         return Policy(model, tokenizer.backend_tokenizer, **options)

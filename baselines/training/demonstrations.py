@@ -14,18 +14,17 @@ else, on tasks of the train split only. What a family's players know is in `teac
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import cycle
-from typing import Literal, Protocol, TypeVar
+from typing import Any, Literal, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from baselines.prompts import CLOSING_TAGS, compact, lead_in
-from lamer_bench import Answer, Task, TrialPlan, View, make, play
-from lamer_bench.agent import Memory
+from lamer_bench import Answer, Ask, Task, TrialPlan, View, make, play
 
 INVALID_SHARE = 0.01
 """Share of turns answered with something that is not an action, so that the hint is known too."""
@@ -126,44 +125,60 @@ def demonstrate(
     population: Population,
     tokenizer: Tokenizer,
 ) -> Iterator[Demonstration]:
-    """One trial of three attempts on train task ``number``, each answer marked by the teacher."""
-    env = make(environment)
-    task = Task(env.environment, "train", number)
-    rng = task.rng("demonstration")
+    """One trial of three attempts on train task ``number``, each answer marked by the teacher, who
+    plays it, too."""
+    trial, rng = begin(environment, number)
     randomness = rng.choice(teacher.randomness)
-    memory: Memory = "reflection"
-    trial = play(env, TrialPlan(task, memory=memory))
     ask = next(trial)
     while True:
-        view = ask.view
-        prompt = tuple(tokenizer.encode(compact(view, ask.kind)).ids)
-        close = CLOSING_TAGS[ask.kind]
-        if ask.kind == "reflect":
-            text = teacher.reflect(view)
-            answer = tuple(tokenizer.encode(text).ids)
-            certain: tuple[Mapping[int, float], ...] = tuple({token: 1.0} for token in answer)
-            yield Demonstration("reflect", prompt, answer, certain, None)
-            reply = f"<remark>{text}"
-        else:
-            decision = teacher.decide(view, population, randomness, rng)
-            if decision is None:
-                reply = view.admissible[0] if view.admissible else "up"
-            else:
-                written = [*decision.answer, close]
-                answer = tuple(tokenizer.token_to_id(token) for token in written)
-                targets = tuple(
-                    {tokenizer.token_to_id(token): share for token, share in choice.items()}
-                    for choice in decision.choices
-                )
-                if targets:
-                    yield Demonstration("act", prompt, answer, targets, decision.maps)
-                reply = " ".join([lead_in(view, "act"), *written])
-                if rng.random() < INVALID_SHARE:
-                    reply = "(1,99)"
+        shown, reply = mark(ask, teacher, population, randomness, rng, tokenizer)
+        if shown is not None:
+            yield shown
+        if ask.kind == "act" and shown is not None and rng.random() < INVALID_SHARE:
+            reply = "(1,99)"
         try:
             ask = trial.send(Answer(reply))
         except StopIteration:
             return
+
+
+def begin(environment: str, number: int) -> tuple[Generator[Ask, Answer, Any], random.Random]:
+    """A trial of three attempts on train task ``number``, and the stream of whoever shows it."""
+    env = make(environment)
+    task = Task(env.environment, "train", number)
+    return play(env, TrialPlan(task, memory="reflection")), task.rng("demonstration")
+
+
+def mark(
+    ask: Ask,
+    teacher: Teacher,
+    population: Population,
+    randomness: float,
+    rng: random.Random,
+    tokenizer: Tokenizer,
+) -> tuple[Demonstration | None, str]:
+    """What would be right here, if there is anything to learn, and what the teacher's player
+    replies."""
+    view = ask.view
+    prompt = tuple(tokenizer.encode(compact(view, ask.kind)).ids)
+    if ask.kind == "reflect":
+        text = teacher.reflect(view)
+        answer = tuple(tokenizer.encode(text).ids)
+        certain: tuple[Mapping[int, float], ...] = tuple({token: 1.0} for token in answer)
+        return Demonstration("reflect", prompt, answer, certain, None), f"<remark>{text}"
+    decision = teacher.decide(view, population, randomness, rng)
+    if decision is None:
+        return None, view.admissible[0] if view.admissible else "up"
+    written = [*decision.answer, CLOSING_TAGS["act"]]
+    reply = " ".join([lead_in(view, "act"), *written])
+    if not decision.choices:
+        return None, reply
+    answer = tuple(tokenizer.token_to_id(token) for token in written)
+    targets = tuple(
+        {tokenizer.token_to_id(token): share for token, share in choice.items()}
+        for choice in decision.choices
+    )
+    return Demonstration("act", prompt, answer, targets, decision.maps), reply
 
 
 def batches(

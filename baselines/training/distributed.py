@@ -181,7 +181,9 @@ class Processes:
         for module in network.modules():
             if isinstance(module, GradientCheckpointingLayer):
                 fully_shard(module, mesh=mesh)
-        fully_shard(network, mesh=mesh)
+        # unless told, the root keeps its weights whole after a forward pass, and an optimiser that
+        # is made then holds what no later pass reads
+        fully_shard(network, mesh=mesh, reshard_after_forward=True)
         with torch.no_grad():
             policy.evaluate([FILLER])  # tells the layers that the network is their root
 

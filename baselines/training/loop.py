@@ -79,7 +79,7 @@ class TrainSettings:
     gradient_clip: float = 1.0
     """Largest norm of a gradient; longer ones are shortened to it."""
     temperature: float = 1.0
-    """Of the rollouts' sampling."""
+    """Of the rollouts' sampling; probabilities are those at this temperature."""
     precision: Precision = "auto"
     """Of the matrix products; trained weights and sums stay float32. auto is bfloat16 for a chat
     model on a GPU that has it, else float32."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -108,9 +109,10 @@ class PolicyNetwork(torch.nn.Module):
     """The language model and, for PPO, a linear value head on the hidden state of the prompt's last
     token; one module, so that a wrapper for several processes has one `forward` to wrap."""
 
-    def __init__(self, model: Any, value_head: bool = False) -> None:
+    def __init__(self, model: Any, value_head: bool = False, temperature: float = 1.0) -> None:
         super().__init__()
         self.model = model
+        self.temperature = temperature
         self.value_head: torch.nn.Linear | None = None
         if value_head:
             self.value_head = torch.nn.Linear(model.config.get_text_config().hidden_size, 1)
@@ -124,7 +126,7 @@ class PolicyNetwork(torch.nn.Module):
         chosen, entropies = self._tokens(hidden[batch.predictors], batch.answers)
         values = None
         if self.value_head is not None:
-            values = self.value_head(hidden[batch.ends]).float()[:, 0]
+            values = self.value_head(hidden[batch.ends]).float().sum(-1)  # (R, 1) -> (R,)
         return Evaluation(chosen, entropies, values)
 
     def _tokens(
@@ -145,8 +147,8 @@ class PolicyNetwork(torch.nn.Module):
         self, hidden: torch.Tensor, answers: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
         logits = output_logits(self.model, hidden)
-        log_probabilities = F.log_softmax(logits.float(), dim=-1)  # (N, V)
-        chosen = log_probabilities.gather(1, answers[:, None])[:, 0]
+        log_probabilities = F.log_softmax(logits.float() / self.temperature, dim=-1)  # (N, V)
+        chosen = -F.nll_loss(log_probabilities, answers, reduction="none")
         return chosen, -(log_probabilities.exp() * log_probabilities).sum(-1)
 
 
@@ -177,16 +179,19 @@ class Policy:
         keeps_reference: bool = False,
         gradient_checkpointing: bool = False,
         micro_batch_tokens: int = TOKENS_AT_ONCE,
+        temperature: float = 1.0,
         seed: int = 0,
     ) -> None:
         """``lora_rank`` above 0 trains adapters drawn from ``seed`` in place of all weights;
-        ``keeps_reference`` keeps what `reference` needs."""
+        ``keeps_reference`` keeps what `reference` needs; ``temperature`` is that of the rollouts,
+        at which probabilities are evaluated, too."""
         self.tokenizer = tokenizer
         self.precision = precision
         self.micro_batch_tokens = micro_batch_tokens
         self.recomputes = gradient_checkpointing
         if gradient_checkpointing:
-            model.gradient_checkpointing_enable({"use_reentrant": False})
+            enable = getattr(model, "activation_checkpointing_enable", None)  # the newer name
+            (enable or model.gradient_checkpointing_enable)({"use_reentrant": False})
         self.shares_prefixes = self.may_share_prefixes(model)
         if self.shares_prefixes:
             model.set_attn_implementation(prefixes.NAME)
@@ -194,8 +199,10 @@ class Policy:
         if lora_rank:
             lora.add_adapters(model, lora_rank, seed)
         elif keeps_reference:
-            self._reference = PolicyNetwork(copy.deepcopy(model).requires_grad_(False))
-        self.network = PolicyNetwork(model, value_head).to(model.device)
+            self._reference = PolicyNetwork(
+                copy.deepcopy(model).requires_grad_(False), temperature=temperature
+            )
+        self.network = PolicyNetwork(model, value_head, temperature).to(model.device)
 
     @staticmethod
     def may_share_prefixes(model: Any) -> bool:
@@ -354,11 +361,15 @@ class Policy:
         state = lora.merged_state(self.model, distributed.whole)
         if is_main:
             save_policy(self.model, self.tokenizer, folder, training, state)
-        if lora.has_adapters(self.model):
-            base = self.model.config.name_or_path
-            lora.save_adapter(
-                self.model, Path(folder) / "adapter", base, distributed.whole, is_main
-            )
+        self._save_adapter(Path(folder), is_main)
+
+    def _save_adapter(self, folder: Path, is_main: bool) -> None:
+        if not lora.has_adapters(self.model):
+            return
+        adapter, base = folder / "adapter", self.model.config.name_or_path
+        lora.save_adapter(self.model, adapter, base, distributed.whole, is_main)
+        if is_main:
+            shutil.copy(folder / "training.json", adapter)
 
 
 class TokenWriter:

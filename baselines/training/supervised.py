@@ -18,6 +18,7 @@ from torch.nn import functional as F
 from transformers import LlamaForCausalLM
 
 from baselines.training.checkpoint import load_checkpoint, save_checkpoint
+from baselines.training.corrections import Corrected
 from baselines.training.demonstrations import Batch, Population, Rows, batches, demonstrate
 from baselines.training.log import TrainingLog
 from baselines.training.model import (
@@ -54,6 +55,11 @@ class SupervisedSettings:
         }
     )
     """Environment id -> its share of the trials; with "*" for a level, all levels in turn."""
+    player: str = ""
+    """Folder of a policy that plays the trials in the place of scripted players, so that its own
+    mistakes are corrected (DAgger)."""
+    player_temperature: float = 0.5
+    """Of its sampling."""
     population: Population = field(default_factory=Population)
     """Who is imitated, as JSON: shares "remember" and "slip", 0..1."""
     steps: int = 3700
@@ -236,13 +242,18 @@ def _chunk(settings: SupervisedSettings, chunk: int, tokenizer) -> list[tuple[Ba
     """All batches of one chunk, from (settings, chunk) alone."""
     rng = random.Random(f"{settings.seed}/{chunk}")
     environments = [name for name, share in settings.environments.items() for _ in range(share)]
-    shown = []
+    trials = []
     for index in range(settings.chunk_trials):
         number = chunk * settings.chunk_trials + index
         environment = environments[number % len(environments)]
         levels = levels_of(environment)
         environment = levels[number // len(environments) % len(levels)]
         teacher = TEACHERS[make(environment).family.removesuffix("_practice")]
-        shown += demonstrate(environment, number, teacher, settings.population, tokenizer)
+        trials.append((environment, number, teacher))
+    if settings.player:
+        player = Corrected(settings.player, settings.player_temperature, tokenizer)
+        shown = list(player.demonstrate(trials, settings.population))
+    else:
+        shown = [d for trial in trials for d in demonstrate(*trial, settings.population, tokenizer)]
     pad = tokenizer.token_to_id("<pad>")
     return batches(shown, pad, Rows(settings.batch_size, settings.reflections), rng)

@@ -1,12 +1,15 @@
 """What the supervised start is shown: sound probabilities, teachers that are right."""
 
+from pathlib import Path
+
 import pytest
 
 pytest.importorskip("torch", reason="torch is in the [train] extra")
 
 from baselines.explorer.sokoban import Rules, read_board
+from baselines.training.corrections import Corrected
 from baselines.training.demonstrations import Demonstration, Population, Rows, batches, demonstrate
-from baselines.training.model import build_tokenizer
+from baselines.training.model import ModelSize, build_model, build_tokenizer, save_policy
 from baselines.training.supervised import levels_of
 from baselines.training.teachers import TEACHERS
 from baselines.training.teachers.sokoban import Solutions, _likely, _looks_good, named_pushes
@@ -14,6 +17,7 @@ from lamer_bench import Task, make
 from lamer_bench.agent import PastEpisode, View
 
 TOKENIZER = build_tokenizer()
+SIZE = ModelSize(width=16, layers=1, heads=2, mlp_width=32)
 POPULATION = Population(remember=0.3, slip=0.2)
 ENVIRONMENTS = [
     "minesweeper-hard",
@@ -191,3 +195,23 @@ def test_a_star_stands_for_all_levels() -> None:
     levels = levels_of("environments.practice:SokobanPractice-*")
     assert len(levels) == len(set(levels)) == 110
     assert levels_of("sokoban-easy") == ["sokoban-easy"]
+
+
+def test_a_policys_own_trials_are_marked_by_the_teacher(tmp_path: Path) -> None:
+    save_policy(build_model(TOKENIZER, SIZE, seed=0), TOKENIZER, tmp_path / "policy", {})
+    player = Corrected(tmp_path / "policy", 1.0, TOKENIZER)
+    trials = [("sokoban-medium", number, TEACHERS["sokoban"]) for number in range(4)]
+    shown = list(player.demonstrate(trials, Population()))
+    assert {one.kind for one in shown} == {"act", "reflect"}
+    # an untrained policy writes nonsense, and still only what is right is shown
+    for one in shown:
+        for token, target in zip(one.answer, one.targets, strict=True):
+            assert target[token] > 0
+    again = Corrected(tmp_path / "policy", 1.0, TOKENIZER)
+    assert [one.prompt for one in again.demonstrate(trials, Population())] == [
+        one.prompt for one in shown
+    ]
+    greedy = Corrected(tmp_path / "policy", 0.0, TOKENIZER)
+    assert [one.prompt for one in greedy.demonstrate(trials, Population())] != [
+        one.prompt for one in shown
+    ]

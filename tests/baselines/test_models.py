@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from baselines.adapters import chain
 from baselines.models import SmallModel, decode, load_tokenizer, sample
 
 WEIGHTS = sorted(Path(__file__).parents[2].glob("baselines/weights/*/*"))
@@ -19,8 +20,9 @@ def test_weights_ship() -> None:
 @pytest.mark.parametrize("folder", WEIGHTS, ids=names)
 def test_logits_equal_those_of_transformers(folder: Path) -> None:
     torch = pytest.importorskip("torch", reason="torch is in the [train] extra")
-    transformers = pytest.importorskip("transformers", reason="it is in the [train] extra")
-    reference = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    local_model = pytest.importorskip("baselines.local_model", reason="it needs [train]")
+    cpu = torch.device("cpu")
+    reference = local_model.load_pretrained(folder, cpu, torch.float32).model  # adapters, too
     ours = SmallModel.from_folder(folder)
     rng = np.random.default_rng(0)
     tokens = rng.integers(0, reference.config.vocab_size, (5, 97))
@@ -36,7 +38,7 @@ def test_logits_equal_those_of_transformers(folder: Path) -> None:
 def test_transformers_loads_the_tokenizer(folder: Path) -> None:
     transformers = pytest.importorskip("transformers", reason="it is in the [train] extra")
     text = "Mines: 10\n? ? 2 .\n<action>(2,3)</action>"
-    theirs = transformers.AutoTokenizer.from_pretrained(folder)(text)["input_ids"]
+    theirs = transformers.AutoTokenizer.from_pretrained(chain(folder)[0])(text)["input_ids"]
     tokenizer = load_tokenizer(folder)
     ours = tokenizer.encode(text).ids
     assert theirs == ours

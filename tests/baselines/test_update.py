@@ -118,3 +118,20 @@ def test_the_gradient_of_the_first_minibatch_is_the_policy_gradient(start: Path)
     weights = torch.tensor(advantages, dtype=torch.float32).repeat_interleave(lengths)
     (-(weights * policy.evaluate(rows).log_probabilities).mean()).backward()
     assert alike(found, [parameter.grad for parameter in policy.parameters()])
+
+
+@pytest.mark.parametrize("temperature", [0.4, 1.0])
+def test_probabilities_are_those_that_answers_were_drawn_with(
+    start: Path, temperature: float
+) -> None:
+    settings = LamerSettings(
+        str(start), environments=(ENVIRONMENT,), tasks=1, episodes=2, episodes_per_task=8
+    )
+    policy = Policy.load(start, temperature=temperature)
+    rows = roll_out(
+        policy.writer(), plans(settings, 0), temperature, references={"vault-easy": ENVIRONMENT}
+    ).rows
+    drawn = torch.tensor([value for row in rows for value in row.log_probabilities])
+    assert torch.allclose(policy.evaluate(rows).log_probabilities, drawn, atol=1e-5)
+    cooler = Policy.load(start, temperature=temperature / 2)
+    assert not torch.allclose(cooler.evaluate(rows).log_probabilities, drawn, atol=1e-2)

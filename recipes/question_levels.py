@@ -1,0 +1,41 @@
+"""Levels that only the reviewers' questions need; see ask_questions.py.
+
+They are in no suite, and no policy is trained on them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import ClassVar
+
+from environments.minesweeper import Level as MinesweeperLevel
+from environments.minesweeper import Minesweeper
+from environments.sokoban import Level as SokobanLevel
+from environments.sokoban import Sokoban
+
+EPISODES = 3
+
+
+class MinesBetween(Minesweeper):
+    """MineSweeper between `medium` (6 mines) and `hard` (10 mines); a level is its mines."""
+
+    family: ClassVar[str] = "minesweeper_between"
+    levels: ClassVar[dict[str, MinesweeperLevel]] = {
+        str(mines): replace(
+            Minesweeper.levels["hard"],
+            description=f"6x6, {mines} mines",
+            mines=mines,
+            turn_limit=36 - mines,
+        )
+        for mines in (7, 8, 9)
+    }
+
+
+class LongSokoban(Sokoban):
+    """Sokoban with the turns of all attempts in a single one."""
+
+    family: ClassVar[str] = "sokoban_long"
+    levels: ClassVar[dict[str, SokobanLevel]] = {
+        name: replace(level, turn_limit=EPISODES * level.turn_limit)
+        for name, level in Sokoban.levels.items()
+    }
