@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from functools import cache
-from itertools import product
+from itertools import pairwise, product
 from typing import ClassVar
 
 from lamer_bench.agent import Agent, Answer, Memory, View
 
 _EXAMPLE = re.compile(r"<action>(.*?)</action>", re.DOTALL)
+_WORD = re.compile(r"[a-z]{3,}")
 _MOST_MOVES = re.compile(r"up to (\d+) moves")
 
 
@@ -47,4 +48,15 @@ def _move_sequences(most: int) -> list[str]:
     return [", ".join(sequence) for length in lengths for sequence in product(moves, repeat=length)]
 
 
-_UNLISTED: dict[str, Callable[[View], Sequence[str]]] = {"sokoban": _sokoban}
+def _webshop(view: View) -> Sequence[str]:
+    """A search for any word of the page, the instruction's own among them, or for two in a row."""
+    words = _WORD.findall(view.observation.lower())
+    pairs = [f"{one} {other}" for one, other in pairwise(words)]
+    return [f"search[{query}]" for query in dict.fromkeys(words + pairs)]
+
+
+_UNLISTED: dict[str, Callable[[View], Sequence[str]]] = {
+    "sokoban": _sokoban,
+    "webshop": _webshop,
+    "webshop-browser": _webshop,
+}

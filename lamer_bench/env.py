@@ -11,7 +11,7 @@ import contextlib
 import re
 import warnings
 from abc import abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple
 
 import gymnasium
@@ -71,6 +71,9 @@ class TextEnv(gymnasium.Env[str, str]):
     """How an action looks, shown after an answer that was none."""
     packages: ClassVar[Sequence[str]] = ()
     """Distributions that it is built on; the manifest of a run stores their versions."""
+    plays: ClassVar[str] = ""
+    """For another door to a family's tasks, that family: task n of a level is its task n. Such a
+    class is in no suite and in no list of environments."""
 
     turn_limit: int
     """Turns in an episode of this level; set by the subclass in ``__init__``."""
@@ -133,13 +136,21 @@ class TextEnv(gymnasium.Env[str, str]):
         """Canonical actions that are possible now, or None where they are too many to list."""
         return None
 
+    def prepare(self) -> None:
+        """Called once before a run: raise a `LamerBenchError` where something is missing."""
+
+    def serve(self, announce: Callable[[str], None]) -> None:
+        """Let a person play the present task in their own browser, until interrupted; ``announce``
+        is told the address."""
+        raise SettingError(f"{self.family} has no pages for a browser; play it without --web.")
+
     # What everybody calls ------------------------------------------------------------------------
 
     def load(self, task: Task) -> None:
         """Draw the instance of ``task``: the first candidate whose content belongs to its split."""
         if task.environment != self.environment:
             raise TaskError(f"Task {task} does not belong to environment {self.environment}.")
-        rng = task.rng("instance")
+        rng = self._drawn_as(task).rng("instance")
         for _ in range(_MAX_DRAWS):
             if self.generate(rng) and split_of(self.fingerprint()) == task.split:
                 break
@@ -147,6 +158,13 @@ class TextEnv(gymnasium.Env[str, str]):
             raise TaskError(f"No instance of {task} within {_MAX_DRAWS} draws.")
         self.task = task
         self._over = True
+
+    def _drawn_as(self, task: Task) -> Task:
+        """The task whose instance it is: of the family that this is a door to, or itself."""
+        if not self.plays:
+            return task
+        environment = f"{self.plays}{task.environment.removeprefix(self.family)}"
+        return Task(environment, task.split, task.index)
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -276,12 +294,14 @@ def environment_class(environment: str) -> type[TextEnv]:
 def environment_ids() -> list[str]:
     """All environment ids, family by family in the catalogue's order, levels from easy to paper.
 
-    A plug-in that cannot be loaded has none.
+    A plug-in that cannot be loaded has none; other doors to the same tasks (`TextEnv.plays`) are
+    left out.
     """
     ids: list[str] = []
     for family in registry.ENVIRONMENTS:
         with contextlib.suppress(UnknownNameError):
-            ids += [f"{family}-{level}" for level in registry.ENVIRONMENTS.load(family).levels]
+            cls = registry.ENVIRONMENTS.load(family)
+            ids += [f"{family}-{level}" for level in cls.levels if not cls.plays]
     return ids
 
 

@@ -6,6 +6,7 @@ LamerBenchError             a message for a person: what was given, what would b
 ├── SettingError            a setting with an impossible value, or two that exclude each other
 ├── RecordError             a run folder that cannot be read or written
 ├── AgentError              an agent that broke its contract (the trial becomes void)
+├── BrowserError            a browser that stopped under an environment (the trial becomes void)
 ├── ContractError           an environment or agent class that fails `lamer-bench check`
 ├── MissingExtraError       an optional package that is not installed
 └── ShadowedPackageError    another package hides one of ours
@@ -34,6 +35,10 @@ class RecordError(LamerBenchError):
 
 class AgentError(LamerBenchError):
     """An agent that raised, hung, or answered with something that is not text."""
+
+
+class BrowserError(LamerBenchError):
+    """A browser that could not be started, or that stopped in the middle of an episode."""
 
 
 class ContractError(LamerBenchError, AssertionError):

@@ -113,6 +113,7 @@ def run(
         finally:
             asker.close()
             writer.flush()
+            pool.close()
     return folder
 
 
@@ -265,17 +266,24 @@ class EnvironmentPool:
     def __init__(self, environment: str) -> None:
         self._environment = environment
         self.free: list[TextEnv] = []
+        self._built: list[TextEnv] = []
         self.env = self._build()
         """Any one of them, for what they have in common."""
+        self.env.prepare()
         self.free.append(self.env)
 
     def take(self) -> TextEnv:
         """A free environment."""
         return self.free.pop() if self.free else self._build()
 
+    def close(self) -> None:
+        """Close every environment that was built."""
+        for env in self._built:
+            env.close()
+
     def _build(self) -> TextEnv:
         try:
-            return environments.make(self._environment)
+            env = environments.make(self._environment)
         except LamerBenchError:
             raise
         except Exception as error:
@@ -283,6 +291,8 @@ class EnvironmentPool:
                 f"The environment {self._environment!r} cannot be built: "
                 f"{type(error).__name__}: {error}"
             ) from error
+        self._built.append(env)
+        return env
 
 
 class Writer:

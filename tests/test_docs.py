@@ -21,7 +21,7 @@ from lamer_bench.registry import AGENTS, ENVIRONMENTS
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
-FAMILIES = [name for name in ENVIRONMENTS if name != "doors"]
+FAMILIES = [name for name in ENVIRONMENTS if name != "doors" and not ENVIRONMENTS.load(name).plays]
 
 
 def load_generator() -> ModuleType:

@@ -1,8 +1,8 @@
 """The explorer: the strongest scripted player that sees no more than an agent does.
 
 One player for each family, loaded when first met: exact mine inference for MineSweeper, bounded
-search for Sokoban. It carries what earlier attempts of a trial have shown; with its memory wiped it
-starts anew.
+search for Sokoban, comparing look-alikes for WebShop. It carries what earlier attempts of a trial
+have shown; with its memory wiped it starts anew.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from lamer_bench.errors import AgentError
 _PLAYERS = {
     "minesweeper": "baselines.explorer.minesweeper:MinesweeperPlayer",
     "sokoban": "baselines.explorer.sokoban:SokobanPlayer",
+    "webshop": "baselines.explorer.webshop:WebShopPlayer",
+    "webshop-browser": "baselines.explorer.webshop:WebShopPlayer",
 }
 
 

@@ -21,7 +21,12 @@ from lamer_bench.task import SPLITS, Task, split_of
 HEADINGS = ("Action", "Observation", "Reward", "Ends", "Levels", "Splits")
 """Headings of an environment's docstring, from which its page is generated."""
 
-_INFO_TYPES: dict[str, type] = {"won": bool, "valid": bool, "admissible": list}
+_INFO_TYPES: dict[str, type] = {
+    "won": bool,
+    "valid": bool,
+    "admissible": list,
+    "reward_parts": dict,
+}
 _SAME_HISTORY_TASKS = 60
 _SAME_HISTORY_TURNS = 5
 
@@ -115,7 +120,7 @@ def _declares_what_it_is(subject: EnvironmentUnderTest) -> None:
     headings of an environment's page."""
     env = subject.make()
     cls = type(env)
-    require(bool(re.fullmatch(r"[a-z0-9_]+", cls.family)), f"family {cls.family!r} is no word.")
+    require(bool(re.fullmatch(r"[a-z0-9_-]+", cls.family)), f"family {cls.family!r} is no word.")
     require(isinstance(cls.version, int) and cls.version >= 1, "version is not 1 or more.")
     require(isinstance(env.turn_limit, int) and env.turn_limit >= 1, "turn_limit is below 1.")
     require(isinstance(env.action_hint, str) and env.action_hint != "", "action_hint is empty.")
@@ -242,8 +247,8 @@ def _shows_text_of_its_space(subject: EnvironmentUnderTest) -> None:
 
 
 def _tells_little_in_info(subject: EnvironmentUnderTest) -> None:
-    """Info holds ``won``, ``valid`` and perhaps ``admissible``, and nothing else; ``won`` comes
-    only with the end."""
+    """Info holds ``won``, ``valid`` and perhaps ``admissible`` and ``reward_parts`` (name ->
+    number), and nothing else; ``won`` and ``reward_parts`` come only with the end."""
     env = subject.make()
     for task in subject.tasks():
         for step in subject.wander(env, task)[1]:
@@ -254,6 +259,13 @@ def _tells_little_in_info(subject: EnvironmentUnderTest) -> None:
                 require(is_right, f"info[{key!r}] of {task} is a {type(value).__name__}.")
             require({"won", "valid"} <= step.info.keys(), f"info of {task} is not complete.")
             require(step.terminated or not step.info["won"], f"{task} is won before its end.")
+            parts = step.info.get("reward_parts", {})
+            is_open = step.terminated or "reward_parts" not in step.info
+            require(is_open, f"{task} takes its reward apart before its end.")
+            numbers = all(
+                isinstance(part, float) and math.isfinite(part) for part in parts.values()
+            )
+            require(numbers, f"a part of the reward of {task} is no number.")
 
 
 def _lists_possible_actions(subject: EnvironmentUnderTest) -> None:

@@ -12,7 +12,7 @@ from lamer_bench.agent import Answer
 from lamer_bench.asking import Asker
 from lamer_bench.cli import options, output
 from lamer_bench.env import TextEnv
-from lamer_bench.errors import AgentError, UnknownNameError
+from lamer_bench.errors import AgentError, SettingError, UnknownNameError
 from lamer_bench.options import split_options
 from lamer_bench.protocol import Ask, TrialPlan
 from lamer_bench.protocol import play as start_trial
@@ -66,7 +66,12 @@ def _describe_agent(name: str) -> dict[str, Any]:
 
 
 def play(
-    env: options.Environment,
+    environment: Annotated[
+        str | None, typer.Argument(help="What to play; --env says the same.", show_default=False)
+    ] = None,
+    env: Annotated[
+        str | None, typer.Option(help="minesweeper-hard, or module:Class-level.")
+    ] = None,
     agent: options.Agent = "human",
     agent_option: options.AgentOptions = None,
     task: Annotated[str, typer.Option(help="An index in the split, or a task id.")] = "0",
@@ -75,13 +80,23 @@ def play(
     memory: options.MemoryMode = None,
     seed: options.Seed = 0,
     pause: Annotated[float, typer.Option(help="Seconds between an agent's turns.")] = 0.0,
+    web: Annotated[
+        bool, typer.Option("--web", help="Open it for your own browser, where it has pages.")
+    ] = False,
 ) -> None:
     """Play one trial yourself, or watch an agent (--agent) turn by turn."""
+    if (environment is None) == (env is None):
+        raise SettingError("Name one environment to play, such as: lamer-bench play sokoban-easy.")
+    pool = runner.EnvironmentPool(environment or env or "")
+    world = pool.take()
+    chosen = Task.parse(task if "/" in task else f"{world.environment}/{split}/{task}")
+    if web:
+        _serve(world, chosen)
+        return
     player = runner.make_agent(agent, split_options(agent_option or []))
-    world = runner.EnvironmentPool(env).take()
     player.prepare(world.environment)
     plan = TrialPlan(
-        task=Task.parse(task if "/" in task else f"{world.environment}/{split}/{task}"),
+        task=chosen,
         num_episodes=runner.at_least_one("episodes", episodes),
         memory=runner.choose_memory(player, memory, agent),
         seed=seed,
@@ -96,8 +111,18 @@ def play(
         return
     finally:
         asker.close()
+        pool.close()
     won, count = trial.episodes[-1].end == "won", len(trial.episodes)
     print(f"\n{'Won' if won else 'Not won'} in {count} attempt{'s' if count > 1 else ''}.")
+
+
+def _serve(world: TextEnv, task: Task) -> None:
+    """Let a person play in their own browser, until the program is interrupted."""
+    world.load(task)
+    try:
+        world.serve(lambda address: print(f"{task}: open {address} (Ctrl+C ends it)", flush=True))
+    except KeyboardInterrupt:
+        print("\nStopped.")
 
 
 def _play(world: TextEnv, plan: TrialPlan, asker: Asker, pause: float | None) -> Trial:
