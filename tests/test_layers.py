@@ -18,9 +18,9 @@ FLOORS: tuple[frozenset[str], ...] = (
     frozenset({"agent", "env", "metrics"}),
     frozenset({"record"}),
     frozenset({"protocol", "suites", "provenance", "asking", "options"}),
-    frozenset({"runner", "scores"}),
+    frozenset({"replay", "runner", "scores"}),
     frozenset({"verify", "checks", "comparison"}),
-    frozenset({"plots"}),
+    frozenset({"plots", "viewer"}),
     frozenset({"cli"}),
 )
 """Modules of the core: each imports from the floors below its own only."""
