@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -207,7 +207,7 @@ def _said(trial: Trial, env: TextEnv | None) -> Iterator[tuple[str, str]]:
             yield "assistant", episode.reflection.text
 
 
-def _attribution(trial: Trial, messages: list[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def _attribution(trial: Trial, messages: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Where the last action was read."""
     played = [episode for episode in trial.episodes if episode.turns]
     if not played or played[-1].turns[-1].action is None:
