@@ -189,6 +189,10 @@ class Minesweeper(TextEnv):
     def admissible(self) -> list[str]:
         return list(self._hidden)
 
+    def symbols(self) -> dict[str, str]:
+        board = self.board
+        return {board.hidden: "hidden", board.blank: "blank", board.mine: "mine"}
+
     def _rewind_slowly(self) -> None:
         """Build the initial state once; every later restart copies it."""
         grid, board = self._grid, self.board

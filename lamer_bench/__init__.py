@@ -30,6 +30,7 @@ from lamer_bench.agent import Agent, Answer, View  # noqa: E402
 from lamer_bench.env import MultiEpisode, TextEnv, make, register_with_gymnasium  # noqa: E402
 from lamer_bench.protocol import Ask, TrialPlan, play  # noqa: E402
 from lamer_bench.registry import ENVIRONMENTS  # noqa: E402
+from lamer_bench.tables import load_runs  # noqa: E402
 from lamer_bench.task import Task  # noqa: E402
 
 __version__ = "0.1.0"
@@ -43,6 +44,7 @@ __all__ = [
     "TrialPlan",
     "View",
     "__version__",
+    "load_runs",
     "make",
     "play",
 ]

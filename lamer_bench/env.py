@@ -55,7 +55,8 @@ class TextEnv(gymnasium.Env[str, str]):
     * ``act(action)``: carry a canonical action out, return an `Outcome`,
     * ``look()``: the present observation (asked for when an answer was not an action),
 
-    and may write ``admissible()`` (the canonical actions possible now, where they are few).
+    and may write ``admissible()`` (the canonical actions possible now, where they are few) and
+    ``symbols()`` (what the characters of its boards mean, for the viewer).
     """
 
     # typed as Gymnasium types it; its wrappers warn when no rate is named, though text has none
@@ -143,6 +144,11 @@ class TextEnv(gymnasium.Env[str, str]):
         """Let a person play the present task in their own browser, until interrupted; ``announce``
         is told the address."""
         raise SettingError(f"{self.family} has no pages for a browser; play it without --web.")
+
+    def symbols(self) -> Mapping[str, str]:
+        """Character of a board -> what it means, in one word: ``wall``, ``hidden``. Only the viewer
+        reads it, which draws boards with it; an agent learns it from the rules."""
+        return {}
 
     # What everybody calls ------------------------------------------------------------------------
 

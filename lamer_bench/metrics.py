@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterator, Sequence
+from functools import lru_cache
 from itertools import combinations
 from statistics import NormalDist
 from typing import NamedTuple
@@ -310,19 +311,35 @@ def bootstrap_interval(
         raise SettingError(f"A bootstrap needs one value for each task, not shape {numbers.shape}.")
     if numbers.size < 2:
         return NO_INTERVAL
-    rng = np.random.default_rng(seed)
-    rows = max(1, _DRAWS_AT_ONCE // numbers.size)
+    if np.all(numbers == numbers[0]):
+        return Interval(float(numbers[0]), float(numbers[0]))
     means = np.concatenate(
-        [
-            numbers[
-                rng.integers(numbers.size, size=(min(rows, resamples - start), numbers.size))
-            ].mean(axis=1)
-            for start in range(0, resamples, rows)
-        ]
+        [numbers[drawn].mean(axis=1) for drawn in _resampled_tasks(numbers.size, seed, resamples)]
     )  # [resamples]
     tail = (1 - CONFIDENCE) / 2
     low, high = np.quantile(means, [tail, 1 - tail])
     return Interval(float(low), float(high))
+
+
+def _resampled_tasks(
+    num_tasks: int, seed: int, resamples: int
+) -> Iterator[NDArray[np.unsignedinteger]]:
+    """Indices of the tasks in each resample, [resamples, num_tasks], in blocks of rows."""
+    if num_tasks * resamples <= _DRAWS_AT_ONCE:
+        yield _drawn_at_once(num_tasks, seed, resamples)
+        return
+    rng = np.random.default_rng(seed)
+    rows = max(1, _DRAWS_AT_ONCE // num_tasks)
+    for start in range(0, resamples, rows):
+        size = (min(rows, resamples - start), num_tasks)
+        yield rng.integers(num_tasks, size=size).astype(np.uint64)
+
+
+@lru_cache(maxsize=4)
+def _drawn_at_once(num_tasks: int, seed: int, resamples: int) -> NDArray[np.uint32]:
+    """Kept, 8 MB at most: the many scores of a run, and of a figure's runs, draw the same tasks."""
+    rng = np.random.default_rng(seed)
+    return rng.integers(num_tasks, size=(resamples, num_tasks)).astype(np.uint32)
 
 
 def wilson_interval(num_won: int, num_trials: int) -> Interval:

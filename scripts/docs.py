@@ -22,7 +22,7 @@ from typing import Any
 
 import typer
 
-from lamer_bench import ENVIRONMENTS, checks, metrics
+from lamer_bench import ENVIRONMENTS, checks, metrics, plots, tables
 from lamer_bench.cli import app
 from lamer_bench.env import TextEnv
 from lamer_bench.record import json_schemas
@@ -232,10 +232,27 @@ def file_map() -> str:
     return "\n\n".join(parts)
 
 
+def figures() -> str:
+    """The kinds of figures."""
+    rows = [(f"`{name}`", kind.reads, kind.summary) for name, kind in plots.KINDS.items()]
+    return markdown_table(("figure", "of", "what it shows"), rows)
+
+
+def columns() -> str:
+    """The columns of `load_runs`."""
+    parts = []
+    for per, meanings in tables.COLUMNS.items():
+        rows = [(f"`{name}`", meaning) for name, meaning in meanings.items()]
+        parts.append(f"### A row for each {per}\n\n{markdown_table(('column', ''), rows)}")
+    return "\n\n".join(parts)
+
+
 SECTIONS: tuple[tuple[str, str, Callable[[], str]], ...] = (
     ("README.md", "file map", file_map),
     ("docs/agents.md", "agents", agents),
     ("docs/metrics.md", "functions", metric_functions),
+    ("docs/seeing-results.md", "figures", figures),
+    ("docs/seeing-results.md", "columns", columns),
     ("docs/training.md", "settings", training_settings),
 )
 

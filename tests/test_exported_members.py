@@ -24,6 +24,7 @@ FRONT_PAGE = [
     "TrialPlan",
     "View",
     "__version__",
+    "load_runs",
     "make",
     "play",
 ]

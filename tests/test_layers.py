@@ -17,10 +17,10 @@ FLOORS: tuple[frozenset[str], ...] = (
     frozenset({"task", "registry"}),
     frozenset({"agent", "env", "metrics"}),
     frozenset({"record"}),
-    frozenset({"protocol", "suites", "provenance", "asking", "options"}),
-    frozenset({"runner", "scores"}),
+    frozenset({"protocol", "suites", "provenance", "asking", "options", "tables"}),
+    frozenset({"replay", "runner", "scores"}),
     frozenset({"verify", "checks", "comparison"}),
-    frozenset({"plots"}),
+    frozenset({"plots", "viewer", "exports"}),
     frozenset({"cli"}),
 )
 """Modules of the core: each imports from the floors below its own only."""
@@ -37,6 +37,7 @@ OPEN_TO = {
 THIRD_PARTY = {
     "lamer_bench/cli": {"rich", "typer"},
     "lamer_bench/plots": {"matplotlib", "pandas"},
+    "lamer_bench/tables": {"pandas"},
     "lamer_bench": {"gymnasium", "numpy", "pydantic"},
     "environments": {"numpy"},
     "environments/webshop/app": {"flask", "werkzeug"},

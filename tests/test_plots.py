@@ -678,7 +678,7 @@ def test_no_text_is_cut_off_or_lies_on_another(tmp_path: Path, kind: str) -> Non
         for index, axes in enumerate(figure.axes)
         for axis in (axes.xaxis, axes.yaxis)
     }
-    assert len(boxes) > 3 + len(figure.axes)
+    assert len(boxes) >= 3 + len(figure.axes)
     widths = [axes.get_window_extent(renderer).width / figure.dpi for axes in figure.axes]
     assert min(widths) > 2.2, "inches; the legend leaves the panels no room"
     inside = figure.bbox.padded(1)
@@ -707,7 +707,7 @@ def test_the_command_draws_all_that_the_paths_hold(
     out = tmp_path / "out"
     assert main(["plot", str(tmp_path / "in"), "--out", str(out), "--json"]) == 0
     files = json.loads(capsys.readouterr().out)["files"]
-    assert {Path(file).stem for file in files} == set(plots.KINDS)
+    assert {Path(file).stem for file in files} == set(plots.KINDS) - {"dots"} | {"report"}
     assert sorted(map(Path, files)) == sorted(out.iterdir())
     assert main(["plot", str(tmp_path / "in"), "--kind", "kl", "--out", str(out)]) == 0
     assert capsys.readouterr().out.splitlines() == [

@@ -327,6 +327,9 @@ class Sokoban(TextEnv):
         """The four directions where a turn is one move; otherwise too many to list."""
         return list(DIRECTIONS) if self.board.moves_per_turn == 1 else None
 
+    def symbols(self) -> dict[str, str]:
+        return {glyph: meaning for meaning, glyph in self.board.symbols._asdict().items()}
+
     def _draw(self) -> list[str]:
         """The initial board: a glyph and a separator by turns, the last separator left out."""
         level, symbols, room = self.board, self.board.symbols, self._room

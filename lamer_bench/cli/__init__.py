@@ -17,7 +17,7 @@ from collections.abc import Sequence
 
 import typer
 
-from lamer_bench.cli import playing, plotting, results, running, splits
+from lamer_bench.cli import exporting, playing, plotting, results, running, splits, viewing
 from lamer_bench.errors import LamerBenchError
 
 app = typer.Typer(
@@ -39,6 +39,8 @@ app.command(
 app.command("score")(results.score)
 app.command("compare")(results.compare)
 app.command("plot", cls=plotting.PlotCommand)(plotting.plot)
+app.command("view")(viewing.view)
+app.command("export")(exporting.export)
 app.command("verify")(results.verify)
 app.command("check")(results.check)
 app.add_typer(splits.app, name="splits", help="Prove that splits share no task; freeze suites.")

@@ -26,4 +26,8 @@ MemoryMode = Annotated[
 ]
 Seed = Annotated[int, typer.Option(help="Seed of the agent's own draws.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
+AllowImports = Annotated[
+    bool,
+    typer.Option("--allow-imports", help="Import a module:Class-level environment; it runs code."),
+]
 RunDir = Annotated[Path, typer.Argument(help="A run folder.", show_default=False)]

@@ -40,9 +40,10 @@ def plot(
     out: Annotated[Path, typer.Option(help="Folder for the figures.")] = Path("plots"),
     as_json: options.AsJson = False,
 ) -> None:
-    """Draw training curves, pass@k and diversity.
+    """Draw figures of trainings and runs, and one page with all of them.
 
-    Each figure is an SVG, a PDF and a PNG, with its numbers as CSV beside it.
+    Each figure is an SVG, a PDF and a PNG, with its numbers as CSV beside it. Without --kind,
+    report.html holds them all in one file.
     """
     from lamer_bench import plots
 
@@ -52,7 +53,7 @@ def plot(
         return
     if not paths:
         raise typer.BadParameter("give at least one folder", param_hint="PATH...")
-    files = plots.plot(paths, kinds, out)
+    files = plots.plot(paths, kinds, out, with_report=not kinds)
     if as_json:
         output.print_json({"files": [str(file) for file in files]})
     else:

@@ -43,12 +43,7 @@ def compare(run_a: options.RunDir, run_b: options.RunDir, as_json: options.AsJso
 
 def verify(
     run_dir: options.RunDir,
-    allow_imports: Annotated[
-        bool,
-        typer.Option(
-            "--allow-imports", help="Import a module:Class-level environment; it runs code."
-        ),
-    ] = False,
+    allow_imports: options.AllowImports = False,
     as_json: options.AsJson = False,
 ) -> None:
     """Replay every turn of a run folder; exit with 1 and name the first divergence."""

@@ -46,15 +46,30 @@ KINDS: dict[str, Kind] = {
         "runs", "pass@k and the memory-wiped control, a panel for each environment.", "runs:pass_at"
     ),
     "diversity": Kind("runs", "Trajectory entropy against pass@k at the last k.", "runs:diversity"),
+    "levels": Kind(
+        "runs", "pass@k at the last k by level, and paired differences.", "levels:levels"
+    ),
+    "tokens": Kind("runs", "Tasks won within a budget of tokens.", "budget:tokens"),
+    "steps": Kind("runs", "Tasks won within a budget of environment steps.", "budget:steps"),
+    "conditional": Kind(
+        "runs", "Success in each episode, given that the earlier ones failed.", "runs:conditional"
+    ),
+    "heat-map": Kind("runs", "pass@k at the last k, agent by environment.", "tables:heat_map"),
+    "dots": Kind("runs", "Two agents task by task; for runs of two agents.", "tables:dots"),
 }
 
 
 def plot(
-    paths: Sequence[str | Path], kinds: Sequence[str] = (), out: str | Path = "plots"
+    paths: Sequence[str | Path],
+    kinds: Sequence[str] = (),
+    out: str | Path = "plots",
+    *,
+    with_report: bool = False,
 ) -> list[Path]:
     """Draw the kinds, or all that the paths hold something for, as SVG, PDF and PNG with a CSV.
 
-    ``paths`` are folders of trainings or runs, or folders that hold some. Returns the files.
+    ``paths`` are folders of trainings or runs, or folders that hold some. ``with_report`` adds
+    ``report.html``, all figures and tables on one page. Returns the files.
 
     Raises:
         UnknownNameError: no such kind.
@@ -65,7 +80,7 @@ def plot(
     for name in kinds:
         if name not in KINDS:
             raise UnknownNameError(unknown("kind of figure", name, KINDS))
-    sources, style = _drawing_modules()
+    report, sources, style = _drawing_modules()
     trainings, runs = sources.find([Path(path) for path in paths])
     wanted = list(kinds) or list(KINDS)
     reads = {KINDS[name].reads for name in wanted}
@@ -74,26 +89,30 @@ def plot(
         "runs": [sources.read_run(one) for one in runs if "runs" in reads],
     }
     files: list[Path] = []
+    drawn: list[tuple[str, str]] = []
     with style.applied():
         for name in wanted:
             kind = KINDS[name]
             drawing = kind.load()(held[kind.reads]) if held[kind.reads] else None
             if drawing is not None:
                 files += style.save(drawing, Path(out), name)
+                drawn.append((name, kind.summary))
             elif kinds:
                 raise SettingError(
                     f"There is nothing to draw for {name!r}, which reads {kind.reads}: the paths "
                     f"hold {len(trainings)} trainings and {len(runs)} runs."
                 )
+    if with_report and drawn:
+        files.append(report.write(Path(out), drawn, held["runs"]))
     return files
 
 
-def _drawing_modules() -> tuple[Any, Any]:
+def _drawing_modules() -> tuple[Any, Any, Any]:
     try:
-        from lamer_bench.plots import sources, style
+        from lamer_bench.plots import report, sources, style
     except ImportError as error:
         raise MissingExtraError(
             f"Figures need packages that are not installed ({error}). "
             'Install them: pip install "lamer-bench[plots]"'
         ) from error
-    return sources, style
+    return report, sources, style

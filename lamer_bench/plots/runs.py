@@ -7,41 +7,27 @@ split and suite; where entropies are shown also of one m.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Hashable, Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from lamer_bench.errors import SettingError
-from lamer_bench.plots import labels, style
+from lamer_bench.plots import grouping, style
 from lamer_bench.plots.sources import Run
 from lamer_bench.plots.style import Drawing, Look
-from lamer_bench.task import split_environment_id
 
-LEVELS = ("easy", "medium", "hard", "ood", "paper")
-"""Their order in a figure."""
 ENTROPY_NOTE = (
     "Trajectory entropy: for each task H = -sum p ln p over the distinct action sequences of m "
     "memory-wiped episodes, mean over tasks; at most ln m (dotted)."
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Panel:
-    """Runs that may be compared."""
-
-    title: str
-    runs: Sequence[Run]
-
-
 def pass_at(runs: Sequence[Run]) -> Drawing | None:
     """pass@k over k with 95 % bands; dashed the memory-wiped control."""
-    panels = _panels(runs)
-    names = label_runs(runs, panels)
+    panels = grouping.panels(runs)
+    names = grouping.label_runs(runs, panels)
     table = pd.DataFrame(
         row for panel in panels for run in panel.runs for row in _pass_rows(run, names[run.folder])
     )
@@ -68,7 +54,7 @@ def pass_at(runs: Sequence[Run]) -> Drawing | None:
         figure,
         "Solid: pass@k, the share of tasks won within k attempts. Dashed: the same agent with its "
         "memory wiped between attempts (unbiased estimate); what lies between is adaptation. "
-        "Bands: 95 % intervals over tasks." + _warnings(runs, names),
+        "Bands: 95 % intervals over tasks." + grouping.warnings(runs, names),
     )
     return Drawing(figure, table)
 
@@ -79,7 +65,7 @@ def _pass_rows(run: Run, label: str) -> Iterator[dict[str, Any]]:
             low, high = run.scores[f"{name}_ci"][k] or (None, None)
             if value is not None:
                 point = {"memory": memory, "k": int(k), "value": value, "low": low, "high": high}
-                yield {**_identity(run, label), **point, "run_dir": str(run.folder)}
+                yield {**grouping.identity(run, label), **point, "run_dir": str(run.folder)}
 
 
 def _draw_pass(on: Axes, table: pd.DataFrame, look: Look, label: str, place: str) -> None:
@@ -113,8 +99,8 @@ def diversity(runs: Sequence[Run]) -> Drawing | None:
     known = [run for run in runs if run.scores["trajectory_entropy"] is not None]
     if not known:
         return None
-    panels = _panels(known, _m_and_k)
-    names = label_runs(known, panels)
+    panels = grouping.panels(known, _m_and_k)
+    names = grouping.label_runs(known, panels)
     table = pd.DataFrame(
         _diversity_row(run, names[run.folder]) for panel in panels for run in panel.runs
     )
@@ -130,21 +116,25 @@ def diversity(runs: Sequence[Run]) -> Drawing | None:
         on.set_xlim(-0.05 * (most or 1.0), 1.08 * (most or 1.0))
         on.set_ylim(-0.04, 1.04)
         on.set_title(panel.title)
-    ks = {_k(run) for run in known}
+    ks = {grouping.last_k(run) for run in known}
     k = ks.pop() if len(ks) == 1 else "k"
     style.name_axes(axes, "trajectory entropy (nats)", f"pass@{k} (share of tasks won)")
     style.add_legend(
         figure, [style.handle(label, chosen[label], linestyle="none") for label in shown]
     )
     style.add_caption(
-        figure, f"{ENTROPY_NOTE} Bars: 95 % intervals over tasks.{_warnings(known, names)}"
+        figure, f"{ENTROPY_NOTE} Bars: 95 % intervals over tasks.{grouping.warnings(known, names)}"
     )
     return Drawing(figure, table)
 
 
 def _diversity_row(run: Run, label: str) -> dict[str, Any]:
-    scores, k = run.scores, str(_k(run))
-    row = {**_identity(run, label), "m": run.settings.control_episodes, "k": _k(run)}
+    scores, k = run.scores, str(grouping.last_k(run))
+    row = {
+        **grouping.identity(run, label),
+        "m": run.settings.control_episodes,
+        "k": grouping.last_k(run),
+    }
     for name, value, interval in (
         ("trajectory_entropy", scores["trajectory_entropy"], scores["trajectory_entropy_ci"]),
         ("pass_at", scores["pass_at"][k], scores["pass_at_ci"][k]),
@@ -169,131 +159,70 @@ def _draw_point(on: Axes, row: Any, look: Look, name: str) -> None:
     on.plot([x], [y], color=look.colour, marker=look.marker, markersize=8, gid=f"point-{name}")
 
 
-# Which runs share a panel, and what they are called there ----------------------------------------
-
-
-def _place(run: Run) -> tuple[Hashable, ...]:
-    """What must be equal for two runs to be compared."""
-    settings = run.settings
-    suite = settings.suite and (settings.suite.name, settings.suite.version)
-    return (settings.environment, settings.environment_version, settings.split, suite)
-
-
-def _k(run: Run) -> int:
-    return run.settings.episodes
-
-
 def _m_and_k(run: Run) -> str:
     """Entropies of different m, and successes of different k, never share a panel."""
     return f", m = {run.settings.control_episodes}, k = {run.settings.episodes}"
 
 
-def _panels(runs: Sequence[Run], also: Callable[[Run], str] = lambda run: "") -> list[Panel]:
-    """Runs of one place, and of one text ``also``, which ends the title, in a panel."""
-    by_place: dict[Hashable, list[Run]] = {}
-    for run in runs:
-        by_place.setdefault((_place(run), also(run)), []).append(run)
-    shared = sorted(by_place.values(), key=_difficulty)
-    titles = [_title(one) + also(one[0]) for one in shared]
-    is_clear = len(set(titles)) == len(titles)
-    return [
-        Panel(title if is_clear else f"{title}, {_versions(one[0])}", one)
-        for title, one in zip(titles, shared, strict=True)
-    ]
+def conditional(runs: Sequence[Run]) -> Drawing | None:
+    """P(win episode j, given that episodes 1..j-1 were lost) over j, with 95 % bars."""
+    panels = grouping.panels(runs)
+    names = grouping.label_runs(runs, panels)
+    table = pd.DataFrame(
+        row
+        for panel in panels
+        for run in panel.runs
+        for row in _conditional_rows(run, names[run.folder])
+    )
+    if table.empty:
+        return None
+    shown = list(dict.fromkeys(table["label"]))
+    chosen = style.looks((run.settings.agent, names[run.folder]) for run in runs)
+    figure, axes = style.panels(len(panels), shown)
+    for panel, on in zip(panels, axes, strict=True):
+        for position, run in enumerate(panel.runs):
+            own = table[table["run_dir"] == str(run.folder)]
+            shift = SHIFT * (position - (len(panel.runs) - 1) / 2)
+            name = style.slug(names[run.folder], panel.title)
+            _draw_conditional(on, own, chosen[names[run.folder]], shift, name)
+        on.set_title(panel.title)
+        on.set_xticks(range(1, max(run.settings.episodes for run in panel.runs) + 1))
+        on.set_ylim(-0.02, 1.02)
+    style.name_axes(axes, "episode j", "won (share of tasks)")
+    style.add_legend(figure, [style.handle(label, chosen[label]) for label in shown])
+    style.add_caption(
+        figure,
+        "Share of tasks won in episode j among those whose episodes 1 to j-1 were lost. Bars: "
+        "95 % intervals over tasks." + grouping.warnings(runs, names),
+    )
+    return Drawing(figure, table)
 
 
-def _difficulty(runs: Sequence[Run]) -> tuple[str, int, str]:
-    """Families by name; in a family the usual levels from easy on, then others by name."""
-    family, level = split_environment_id(runs[0].settings.environment)
-    return (family, LEVELS.index(level) if level in LEVELS else len(LEVELS), level)
+SHIFT = 0.05
+"""Of a run beside the next, in episodes, so that their bars do not cover each other."""
 
 
-def _title(runs: Sequence[Run]) -> str:
-    """``minesweeper-hard``, and below it ``test, 100 tasks``."""
-    counts = sorted({run.scores["tasks"] for run in runs})
-    num_tasks = str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
-    return f"{runs[0].settings.environment}\n{runs[0].settings.split}, {num_tasks} tasks"
+def _conditional_rows(run: Run, label: str) -> Iterator[dict[str, Any]]:
+    for j, value in run.scores["conditional_success"].items():
+        low, high = run.scores["conditional_success_ci"][j] or (None, None)
+        if value is not None:
+            point = {"episode": int(j), "value": value, "low": low, "high": high}
+            yield {
+                **grouping.identity(run, label),
+                **point,
+                "at_risk": run.scores["at_risk"][j],
+                "run_dir": str(run.folder),
+            }
 
 
-def _versions(run: Run) -> str:
-    settings = run.settings
-    suite = f", suite {settings.suite.name} {settings.suite.version}" if settings.suite else ""
-    return f"v{settings.environment_version}{suite}"
-
-
-def label_runs(runs: Sequence[Run], panels: Sequence[Panel]) -> dict[Path, str]:
-    """Run folder -> its label: the agent, and where a panel has two runs of it what differs.
-
-    Raises:
-        SettingError: two runs of a panel agree in all their settings.
-    """
-    keys: dict[str, dict[str, None]] = {}
-    for panel in panels:
-        for agent in dict.fromkeys(run.settings.agent for run in panel.runs):
-            own = [run for run in panel.runs if run.settings.agent == agent]
-            _refuse_twins(own)
-            keys.setdefault(agent, {}).update(
-                dict.fromkeys(labels.differing(_settings(run) for run in own))
-            )
-    return {
-        run.folder: labels.label(
-            run.settings.agent,
-            _settings(run),
-            list(keys[run.settings.agent]),
-            run.folder.resolve().name,
-        )
-        for run in runs
-    }
-
-
-def _settings(run: Run) -> dict[str, Any]:
-    settings = run.settings
-    names = ("memory", "seed", "tasks", "episodes", "repeats", "control_episodes")
-    return {
-        **{name: getattr(settings, name) for name in names},
-        **labels.flat(settings.agent_settings),
-    }
-
-
-def _refuse_twins(runs: Sequence[Run]) -> None:
-    for index, run in enumerate(runs):
-        for other in runs[:index]:
-            if _settings(run) == _settings(other):
-                raise SettingError(
-                    f"{other.folder} and {run.folder} are the same run: {run.settings.agent} on "
-                    f"{run.settings.environment} with the same settings. Give one of them."
-                )
-
-
-def _identity(run: Run, label: str) -> dict[str, Any]:
-    """What a row of a table is about."""
-    settings, scores = run.settings, run.scores
-    return {
-        "env": settings.environment,
-        "environment_version": settings.environment_version,
-        "split": settings.split,
-        "tasks": scores["tasks"],
-        "agent": settings.agent,
-        "label": label,
-        "is_complete": scores["is_complete"],
-        "is_ranked": settings.is_ranked,
-        "void_share": scores["void_share"],
-    }
-
-
-def _warnings(runs: Sequence[Run], names: dict[Path, str]) -> str:
-    """What a reader must know about single runs, as sentences."""
-    void = [
-        f"{names[run.folder]} on {run.settings.environment} {run.scores['void_share']:.1%}"
-        for run in runs
-        if run.scores["void_share"]
-    ]
-    incomplete = [
-        f"{names[run.folder]} on {run.settings.environment}"
-        for run in runs
-        if not run.scores["is_complete"]
-    ]
-    told = dict.fromkeys(names[run.folder] for run in runs if not run.settings.is_ranked)
-    text = f" Void trials, left out: {', '.join(void)}." if void else ""
-    text += f" Incomplete: {', '.join(incomplete)}." if incomplete else ""
-    return text + (f" Told hidden state, never ranked: {', '.join(told)}." if told else "")
+def _draw_conditional(on: Axes, table: pd.DataFrame, look: Look, shift: float, name: str) -> None:
+    places = table["episode"] + shift
+    on.vlines(
+        places,
+        table["low"].astype(float),
+        table["high"].astype(float),
+        color=look.colour,
+        linewidth=1.2,
+        alpha=0.7,
+    ).set_gid(f"bars-{name}")
+    on.plot(places, table["value"], color=look.colour, marker=look.marker, gid=f"line-{name}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ import pandas as pd
 
 from lamer_bench import record
 from lamer_bench.errors import RecordError
-from lamer_bench.scores import score_run
+from lamer_bench.scores import Scores, score
 
 METRICS_FILE = "metrics.jsonl"
 TRAINING_FILES = ("training.json", "policy/training.json")
@@ -37,6 +37,18 @@ class Training:
 
 
 @dataclass(frozen=True, slots=True)
+class Spent:
+    """What a trial cost until it was won, or until its end where it was not."""
+
+    task: str
+    won: bool
+    tokens: int
+    """Read and written, reflections included."""
+    steps: int
+    """Environment steps: one for each turn."""
+
+
+@dataclass(frozen=True, slots=True)
 class Run:
     """One run folder with its scores."""
 
@@ -44,6 +56,10 @@ class Run:
     settings: record.Settings
     scores: dict[str, Any]
     """`Scores.as_json`: what `lamer-bench score --json` prints."""
+    full: Scores
+    """The same with the scores of each task."""
+    spent: Sequence[Spent]
+    """Of every trial that is not void; controls have none."""
 
 
 def find(paths: Iterable[Path]) -> tuple[list[Path], list[Path]]:
@@ -95,7 +111,24 @@ def _is_training(folder: Path) -> bool:
 def read_run(folder: Path) -> Run:
     """Score a run folder; `RecordError` where it is damaged."""
     stored = record.RunFolder(folder)
-    return Run(folder, stored.manifest().settings, score_run(stored).as_json())
+    settings = stored.manifest().settings
+    trials = list(stored.trials())
+    scores = score(trials, settings, run_dir=folder)
+    spent = [_spent(one) for one in trials if one.kind == "trial" and one.void is None]
+    return Run(folder, settings, scores.as_json(), scores, spent)
+
+
+def _spent(trial: record.Trial) -> Spent:
+    """A trial ends with its first win, so all that it cost came before."""
+    turns = [turn for episode in trial.episodes for turn in episode.turns]
+    notes = [one.reflection for one in trial.episodes if one.reflection is not None]
+    return Spent(
+        task=trial.task,
+        won=any(episode.end == "won" for episode in trial.episodes),
+        tokens=sum(one.prompt_tokens + one.answer_tokens for one in turns)
+        + sum(one.prompt_tokens + one.answer_tokens for one in notes),
+        steps=len(turns),
+    )
 
 
 def read_training(folder: Path) -> Training:

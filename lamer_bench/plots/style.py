@@ -82,6 +82,10 @@ SHADES = (0.0, -0.45, 0.45)
 """Towards black (-1) or white (1): the first, second and third line of one name, and so on."""
 
 
+HATCHES = ("", "//", "..", "\\\\", "xx", "--", "++", "||", "oo", "///", "**", "\\\\\\", "OO")
+"""Of bars, in the order of `LOOKS`."""
+
+
 @dataclass(frozen=True, slots=True)
 class Drawing:
     """A figure and the numbers in it."""
@@ -144,13 +148,23 @@ def panels(count: int, labels: Sequence[str]) -> tuple[Figure, list[Axes]]:
     these labels at its right."""
     columns = min(count, MOST_COLUMNS)
     rows = -(-count // columns)
-    longest = max((len(line) for label in labels for line in wrapped(label).split("\n")), default=0)
-    legend_width = 0.9 + longest / LEGEND_CHARACTERS_PER_INCH
     width, height = LONE_PANEL_INCHES if count == 1 else PANEL_INCHES
-    size = (columns * width + legend_width, rows * height + 0.5)
-    figure = Figure(figsize=size, layout="constrained")
+    figure = wide_figure(columns * width, rows * height + 0.5, labels)
     axes = [figure.add_subplot(rows, columns, index + 1) for index in range(count)]
     return figure, axes
+
+
+def wide_figure(width: float, height: float, labels: Sequence[str]) -> Figure:
+    """A figure whose panels have ``width`` inches together, beside a legend with these labels."""
+    longest = max((len(line) for label in labels for line in wrapped(label).split("\n")), default=0)
+    legend_width = 0.9 + longest / LEGEND_CHARACTERS_PER_INCH
+    return Figure(figsize=(width + legend_width, height), layout="constrained")
+
+
+def hatch(look: Look) -> str:
+    """The pattern of a look's bars, which tells them apart in grey."""
+    markers = [listed.marker for listed in LOOKS.values()]
+    return HATCHES[markers.index(look.marker) % len(HATCHES)]
 
 
 def name_axes(axes: Sequence[Axes], x: str, y: str) -> None:
@@ -210,6 +224,8 @@ def save(drawing: Drawing, out: Path, name: str) -> list[Path]:
         "png": {"Title": name},
     }
     paths = [out / f"{name}.{suffix}" for suffix in (*FORMATS, "csv")]
+    drawing.figure.draw_without_rendering()
+    drawing.figure.set_layout_engine("none")  # laid out once, not for each format again
     for path, suffix in zip(paths, FORMATS, strict=False):
         drawing.figure.savefig(path, metadata=undated[suffix])
     drawing.table.to_csv(paths[-1], index=False, lineterminator="\n")

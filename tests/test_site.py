@@ -1,0 +1,119 @@
+"""The documentation site builds without a warning, loads nothing from elsewhere and has no broken
+link; the commands of its first pages run."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import unquote
+
+import pytest
+
+from lamer_bench.cli import main
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+class Page(HTMLParser):
+    """The links and ids of a page, and what it loads."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.links: list[str] = []
+        self.loads: list[str] = []
+        self.ids: set[str] = set()
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        found = {name: value or "" for name, value in attributes}
+        self.ids |= {found[name] for name in ("id", "name") if name in found}
+        if tag == "a" and "href" in found:
+            self.links.append(found["href"])
+        elif "src" in found:
+            self.loads.append(found["src"])
+        elif tag == "link" and found.get("rel") != "canonical":
+            self.loads.append(found["href"])
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    pytest.importorskip("mkdocs", reason="the site needs the [docs] extra")
+    pytest.importorskip("material", reason="the site needs the [docs] extra")
+    out = tmp_path_factory.mktemp("site")
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(out)]
+    quiet = {**os.environ, "NO_MKDOCS_2_WARNING": "1", "DISABLE_MKDOCS_2_WARNING": "true"}
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, env=quiet)
+    assert done.returncode == 0, done.stderr
+    return out
+
+
+def pages(site: Path) -> Iterator[tuple[Path, Page]]:
+    for file in sorted(site.rglob("*.html")):
+        if file.name != "404.html":  # its links are absolute
+            yield file, Page(file.read_text("utf-8"))
+
+
+@pytest.mark.slow
+def test_every_document_is_a_page(site: Path) -> None:
+    written = {file.relative_to(site).with_suffix("").as_posix() for file, _ in pages(site)}
+    documents = {
+        file.relative_to(ROOT / "docs").with_suffix("").as_posix()
+        for file in (ROOT / "docs").rglob("*.md")
+    }
+    assert written == documents | {"index"}
+    navigation = (ROOT / "mkdocs.yml").read_text("utf-8").partition("\nnav:")[2]
+    assert [name for name in written if f"{name}.md" not in navigation] == []
+
+
+@pytest.mark.slow
+def test_no_link_is_broken_and_nothing_is_loaded_from_elsewhere(site: Path) -> None:
+    found = dict(pages(site))
+    for file, page in found.items():
+        assert [one for one in page.loads if re.match(r"(?:https?:)?//", one)] == [], file.name
+        for link in page.links:
+            path, _, anchor = unquote(link).partition("#")
+            if "://" in path or path.startswith("mailto:"):
+                continue
+            target = (file.parent / path).resolve() if path else file
+            target = target / "index.html" if target.is_dir() else target
+            assert target.exists(), f"{file.name}: {link}"
+            if anchor and target in found:
+                assert anchor in found[target].ids, f"{file.name}: {link}"
+
+
+def blocks(page: str, language: str) -> list[str]:
+    text = (ROOT / "docs" / page).read_text("utf-8")
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.parametrize("page", ["quickstart.md", "your-agent.md"])
+def test_the_commands_run(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("matplotlib", reason="matplotlib is in the [plots] extra")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    for code in blocks(page, "python"):
+        (tmp_path / "cautious.py").write_text(code, "utf-8")
+    commands = [line for block in blocks(page, "bash") for line in block.splitlines()]
+    assert commands
+    for line in commands:
+        assert main(shlex.split(line, comments=True)[1:]) == 0, line
+
+
+def test_the_notebook_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pandas = pytest.importorskip("pandas", reason="pandas is in the [export] extra")
+    monkeypatch.chdir(tmp_path)
+    run = "run --agent random --env minesweeper-easy --tasks 3 --out runs/one"
+    assert main(run.split()) == 0
+    (code,) = blocks("seeing-results.md", "python")
+    *statements, last = code.strip().splitlines()
+    names: dict[str, object] = {}
+    exec("\n".join(statements), names)
+    shown = eval(last, names)
+    assert isinstance(shown, pandas.Series)
+    assert list(shown.index) == [("random", "minesweeper-easy")]
