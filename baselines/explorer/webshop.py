@@ -315,9 +315,9 @@ class Judge:
         return any(value not in known.options for value in self.wish.options)
 
     def _strangeness(self, known: Known) -> int:
-        """Points off for a price far below the limit: a limit is named with the price in mind."""
-        gap = (self.wish.limit - known.highest) / self.wish.limit
-        return 0 if gap < _USUAL_GAP else 2 if gap < 2 * _USUAL_GAP else 4
+        """A point off for a price far below the limit, which is named with the price in mind; less
+        than a wanted phrase counts."""
+        return int((self.wish.limit - known.highest) / self.wish.limit >= _USUAL_GAP)
 
     def _lesson(self, line: Sequence[Known], num_hidden: int) -> int:
         """Points for what bought look-alikes scored: the more was met, the nearer it is."""
