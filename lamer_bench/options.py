@@ -1,4 +1,4 @@
-"""Options of an agent: ``key=value`` texts from a command line as arguments of its class.
+"""Options of an agent or environment: ``key=value`` texts of a command line as arguments.
 
 The parameters of the class's ``__init__`` are the options, read as their annotations say. A class
 that takes ``**options`` is given whatever is left as text, and checks it itself.
@@ -8,13 +8,17 @@ from __future__ import annotations
 
 import inspect
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from pydantic import ConfigDict, PydanticUserError, TypeAdapter, ValidationError
 
+from lamer_bench.env import TextEnv, environment_class, make
 from lamer_bench.errors import SettingError, UnknownNameError
 from lamer_bench.registry import unknown
+
+OF_A_RUN = frozenset({"level", "split", "render_mode"})
+"""Parameters of every environment that are no options: an id or a run says them."""
 
 
 def split_options(texts: Iterable[str]) -> dict[str, str]:
@@ -24,21 +28,34 @@ def split_options(texts: Iterable[str]) -> dict[str, str]:
         name, sign, value = text.partition("=")
         name = name.strip().replace("-", "_")
         if not (sign and name.isidentifier()):
-            raise SettingError("An agent's option is given as name=value, as in temperature=0.5.")
+            raise SettingError("An option is given as name=value, as in temperature=0.5.")
         if name in options:
-            raise SettingError(f"The agent's option {name!r} is given twice.")
+            raise SettingError(f"The option {name!r} is given twice.")
         options[name] = value
     return options
 
 
-def read_options(cls: type, options: Mapping[str, Any]) -> dict[str, Any]:
-    """``options`` as arguments of ``cls``; raises a `LamerBenchError` with one clear line."""
+def make_with_options(environment: str, options: Mapping[str, Any]) -> TextEnv:
+    """An environment by its id, with options of its class; raises a `LamerBenchError` with one
+    clear line."""
+    if not options:
+        return make(environment)
+    cls = environment_class(environment)
+    return make(environment, **read_options(cls, options, without=OF_A_RUN))
+
+
+def read_options(
+    cls: type, options: Mapping[str, Any], without: Collection[str] = ()
+) -> dict[str, Any]:
+    """``options`` as arguments of ``cls``, whose parameters ``without`` are no options; raises a
+    `LamerBenchError` with one clear line."""
     parameters = dict(inspect.signature(cls).parameters)
     takes_all = [p.name for p in parameters.values() if p.kind is inspect.Parameter.VAR_KEYWORD]
     named = {
         name: parameter
         for name, parameter in parameters.items()
         if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
+        and name not in without
     }
     for name in options:
         if name not in named and not takes_all:
@@ -78,4 +95,4 @@ def _read(name: str, value: Any, hint: Any) -> Any:
         return adapter.validate_python(value)
     except ValidationError as error:
         reason = error.errors()[0]["msg"]
-        raise SettingError(f"The agent's option {name} is {value!r}: {reason}.") from error
+        raise SettingError(f"The option {name} is {value!r}: {reason}.") from error

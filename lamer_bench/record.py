@@ -156,6 +156,9 @@ class Settings(Model):
     memory: Memory
     environment: str
     environment_version: int
+    environment_options: dict[str, Any] = {}
+    """Given as ``--env-option``, such as the ``data`` of a shop; with any, no suite lists the
+    run."""
     split: Split
     tasks: int = Field(gt=0)
     episodes: int = Field(gt=0)

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from lamer_bench.env import TextEnv, make
+from lamer_bench.env import TextEnv
 from lamer_bench.errors import RecordError
+from lamer_bench.options import make_with_options
 from lamer_bench.protocol import observation_hash
 from lamer_bench.record import Episode, Settings, Trial
 from lamer_bench.task import Task
@@ -25,8 +26,9 @@ def open_world(settings: Settings, *, allow_imports: bool = False) -> TextEnv:
 
     Args:
         settings: of the run.
-        allow_imports: also import an environment that is given as ``module:Class-level``. It is
-            run, so leave this off for folders that somebody else has sent.
+        allow_imports: also import an environment that is given as ``module:Class-level``, and take
+            its options, which may name files. Leave this off for folders that somebody else has
+            sent.
 
     Raises:
         RecordError: an import is not allowed, or the installed version is another one.
@@ -38,13 +40,23 @@ def open_world(settings: Settings, *, allow_imports: bool = False) -> TextEnv:
             f"{name} would be imported and run, which needs --allow-imports. "
             "Use it for your own runs only."
         )
-    env = make(name)
+    if settings.environment_options and not allow_imports:
+        raise RecordError(
+            f"{name} has options ({options_text(settings)}), which needs --allow-imports. "
+            "Use it for your own runs only."
+        )
+    env = make_with_options(name, settings.environment_options)
     if env.version != settings.environment_version:
         raise RecordError(
             f"The run was made on version {settings.environment_version} of {name}; "
             f"version {env.version} is installed, whose tasks may be others."
         )
     return env
+
+
+def options_text(settings: Settings) -> str:
+    """``data=shop, observation=text_rich``."""
+    return ", ".join(f"{name}={value}" for name, value in settings.environment_options.items())
 
 
 def read_back(env: TextEnv, trial: Trial) -> Texts:

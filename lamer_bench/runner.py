@@ -16,13 +16,12 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any, NamedTuple
 
-from lamer_bench import env as environments
 from lamer_bench import registry, suites
 from lamer_bench.agent import MEMORIES, Agent, Answer, Memory
 from lamer_bench.asking import Asker, Question, as_void
 from lamer_bench.env import TextEnv
 from lamer_bench.errors import LamerBenchError, RecordError, SettingError, UnknownNameError
-from lamer_bench.options import read_options
+from lamer_bench.options import make_with_options, read_options
 from lamer_bench.protocol import Ask, TrialPlan, play
 from lamer_bench.provenance import provenance
 from lamer_bench.record import Limits, Manifest, RunFolder, Settings, Trial, Void
@@ -46,6 +45,7 @@ def run(
     environment: str,
     *,
     agent_options: Mapping[str, Any] | None = None,
+    environment_options: Mapping[str, Any] | None = None,
     split: str = "test",
     tasks: int = 100,
     episodes: int = 3,
@@ -65,9 +65,9 @@ def run(
 
     ``out`` with an unfinished run of the same settings is continued; with other settings it is
     refused, or set aside where ``fresh`` is given. ``agent_options`` are for an agent that is given
-    by its name. ``progress`` is called after each round,
-    ``notice`` with a line for a person. Raises a `LamerBenchError` with one clear line; whatever
-    was finished by then is kept.
+    by its name; with ``environment_options`` the run belongs to no suite. ``progress`` is called
+    after each round, ``notice`` with a line for a person. Raises a `LamerBenchError` with one clear
+    line; whatever was finished by then is kept.
     """
     if batch < 1:
         raise SettingError(f"A batch has at least 1 trial, not {batch}.")
@@ -76,7 +76,7 @@ def run(
     name = agent if isinstance(agent, str) else agent.name or type(agent).__name__
     player = make_agent(agent, agent_options) if isinstance(agent, str) else agent
     name = vars(player).get("name") or name  # an agent made of others names them
-    pool = EnvironmentPool(environment)
+    pool = EnvironmentPool(environment, environment_options)
     agent_settings = _prepare(player, name, pool.env.environment)
     settings = Settings(
         agent=name,
@@ -84,6 +84,7 @@ def run(
         memory=choose_memory(player, memory, name),
         environment=environment,
         environment_version=pool.env.version,
+        environment_options=dict(environment_options or {}),
         split=check_split(split),
         tasks=_check_tasks(pool.env.environment, check_split(split), tasks),
         episodes=at_least_one("episodes", episodes),
@@ -91,7 +92,7 @@ def run(
         control_episodes=_check_control(control_episodes, episodes, player),
         seed=seed,
         limits=limits or suites.limits_of(pool.env),
-        suite=suites.suite_reference(pool.env.environment),
+        suite=None if environment_options else suites.suite_reference(pool.env.environment),
         is_ranked=not player.told_solution,
         is_deterministic=player.deterministic,
     )
@@ -263,8 +264,9 @@ def _ask(
 class EnvironmentPool:
     """Environments of one id, built when needed and used again."""
 
-    def __init__(self, environment: str) -> None:
+    def __init__(self, environment: str, options: Mapping[str, Any] | None = None) -> None:
         self._environment = environment
+        self._options = dict(options or {})
         self.free: list[TextEnv] = []
         self._built: list[TextEnv] = []
         self.env = self._build()
@@ -283,7 +285,7 @@ class EnvironmentPool:
 
     def _build(self) -> TextEnv:
         try:
-            env = environments.make(self._environment)
+            env = make_with_options(self._environment, self._options)
         except LamerBenchError:
             raise
         except Exception as error:
@@ -426,6 +428,7 @@ def default_folder(settings: Settings, default_memory: Memory) -> Path:
         (settings.seed, 0, "s"),
     ]
     parts = [f"{letter}{value}" for value, default, letter in suffixes if value != default]
+    parts += [f"{name}-{value}" for name, value in settings.environment_options.items()]
     return Path(
         "runs", _file_name(settings.environment), _file_name("-".join([settings.agent, *parts]))
     )

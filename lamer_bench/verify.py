@@ -30,8 +30,9 @@ from pathlib import Path
 
 from lamer_bench import suites
 from lamer_bench.agent import Answer, Memory
-from lamer_bench.env import MAX_ANSWER_CHARACTERS, TextEnv, make
+from lamer_bench.env import MAX_ANSWER_CHARACTERS, TextEnv
 from lamer_bench.errors import LamerBenchError, RecordError
+from lamer_bench.options import make_with_options
 from lamer_bench.protocol import Ask, TrialPlan, play
 from lamer_bench.record import (
     MANIFEST_FILE,
@@ -45,6 +46,7 @@ from lamer_bench.record import (
     Turn,
     hash_fingerprint,
 )
+from lamer_bench.replay import options_text
 from lamer_bench.scores import Price, Scores, num_expected_trials, score
 from lamer_bench.task import Task
 
@@ -121,8 +123,8 @@ def verify(
     Args:
         run: a run folder, or its path.
         allow_imports: also accept an environment that the manifest gives as ``module:Class-level``.
-            It is
-            imported and run, so leave this off for folders that somebody else has sent.
+            It is imported and run, so leave this off for folders that somebody else has sent. The
+            same for options of an environment, which may name files.
         price: for the cost in the recomputed scores.
 
     Returns:
@@ -187,8 +189,11 @@ class _Checker:
         if ":" in name and not self._allow_imports:
             expected = "the name of an installed environment (imports are not allowed here)"
             raise _Diverged(Divergence("environment", expected, _short(name)))
+        if settings.environment_options and not self._allow_imports:
+            expected = "an environment without options (see --allow-imports)"
+            raise _Diverged(Divergence("environment", expected, _short(options_text(settings))))
         try:
-            return make(name)
+            return make_with_options(name, settings.environment_options)
         except LamerBenchError as error:
             raise _Diverged(Divergence("environment", "a known one", str(error))) from error
 
@@ -240,7 +245,7 @@ def _check_suite(settings: Settings, env: TextEnv) -> None:
     if name not in suites.suite_names():
         raise _Diverged(Divergence("suite", " or ".join(suites.suite_names()), _short(name)))
     suite = suites.load_suite(name)
-    is_listed = env.environment in suite
+    is_listed = env.environment in suite and not settings.environment_options
     expected = suite.reference(env.environment) if is_listed else None
     if settings.suite != expected:
         raise _Diverged(_differs("suite", expected, settings.suite))

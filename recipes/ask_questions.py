@@ -6,7 +6,8 @@
 (c) Do the single-episode algorithms gain from reflections that they were not trained with? (d) What
 is one long episode worth that has the turns of all attempts? (e) How much should later attempts pay
 earlier ones? (f) Must reflections be trained? And: what do policies do on levels above those that
-they were trained on, and with numbers of mines that none of them ever saw?
+they were trained on, with numbers of mines that none of them ever saw, and sampled as they were in
+training?
 
 Plays the policies that recipes/train_algorithms.sh leaves under ``<training>/<family>/`` and, with
 "variants", under ``<training>/<family>/variants/`` on 200 test tasks each; what was not trained is
@@ -58,6 +59,7 @@ class Case:
     memory: str
     is_random_first: bool = False
     episodes: int = EPISODES
+    temperature: float = SHIPPED_TEMPERATURE
 
 
 def main() -> None:
@@ -89,13 +91,16 @@ def cases(family: str, folder: Path) -> Iterator[Case]:
         for memory in ("none", "history", "both"):
             yield Case("b", environment, lamer, f"memory {memory}", memory)
     for algorithm, policy in trained.items():
-        if MEMORY.get(algorithm) != "reflection":
+        memory = MEMORY.get(algorithm, "none")
+        for degrees in (0.6, 1.0):
+            name = f"temperature {degrees}"
+            yield Case("temperature", environment, policy, name, memory, temperature=degrees)
+        if memory == "none":
             yield Case("c", environment, policy, "with reflections", "reflection")
         if family == "sokoban":
             long = f"question_levels:LongSokoban-{LEVELS[family]}"
             yield Case("d", long, policy, "one long episode", "none", episodes=1)
         if family == "minesweeper":
-            memory = MEMORY.get(algorithm, "none")
             for mines in (7, 8, 9):
                 between = f"question_levels:MinesBetween-{mines}"
                 yield Case("mines", between, policy, f"{mines} mines", memory)
@@ -113,7 +118,7 @@ def cases(family: str, folder: Path) -> Iterator[Case]:
 
 def play(case: Case, runs: Path, tasks: int) -> Scores:
     """Play a case, unless that run is there already."""
-    agent: Agent = NamedAgent(case.policy, SHIPPED_TEMPERATURE)
+    agent: Agent = NamedAgent(case.policy, case.temperature)
     if case.is_random_first:
         agent = RandomFirst(agent)
     name = f"{case.policy.algorithm} {case.case}".replace(" ", "_")

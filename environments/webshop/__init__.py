@@ -65,7 +65,8 @@ class WebShop(TextEnv):
     price limit: an attempt is too short to read them all. `ood` sells goods of other departments
     and asks in other words. `paper` is the published setting: goals over all products, 12 turns,
     all or nothing. Our own catalogue has 1,000 products (``size="large"``: 100,000);
-    ``data=FOLDER`` plays `paper` on the published files instead.
+    ``--data FOLDER`` (``data=`` in Python) plays `paper` on the published files instead, in a run
+    that belongs to no suite.
 
     ## Splits
     A goal's product with its wanted attributes and options is its content, however it is phrased
@@ -205,6 +206,10 @@ class WebShop(TextEnv):
             else:
                 self._opened = published_shop(self._data)
         return self._opened
+
+    def prepare(self) -> None:
+        """Open the shop, so that damaged or missing data are told before a run."""
+        _ = self.shop
 
     # The instance --------------------------------------------------------------------------------
 

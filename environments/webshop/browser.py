@@ -62,6 +62,7 @@ class WebShopBrowser(WebShop):
 
     def prepare(self) -> None:
         check_installed()
+        super().prepare()
 
     def enter(self) -> Visit:
         return BrowserVisit(super().enter(), chromium(self))

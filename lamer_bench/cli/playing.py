@@ -74,6 +74,8 @@ def play(
     ] = None,
     agent: options.Agent = "human",
     agent_option: options.AgentOptions = None,
+    env_option: options.EnvironmentOptions = None,
+    data: options.Data = None,
     task: Annotated[str, typer.Option(help="An index in the split, or a task id.")] = "0",
     split: options.Split = "test",
     episodes: options.Episodes = 3,
@@ -87,7 +89,9 @@ def play(
     """Play one trial yourself, or watch an agent (--agent) turn by turn."""
     if (environment is None) == (env is None):
         raise SettingError("Name one environment to play, such as: lamer-bench play sokoban-easy.")
-    pool = runner.EnvironmentPool(environment or env or "")
+    pool = runner.EnvironmentPool(
+        environment or env or "", options.environment_options(env_option, data)
+    )
     world = pool.take()
     chosen = Task.parse(task if "/" in task else f"{world.environment}/{split}/{task}")
     if web:

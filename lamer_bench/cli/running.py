@@ -21,6 +21,8 @@ def run(
     agent: options.Agent,
     env: options.Environment,
     agent_option: options.AgentOptions = None,
+    env_option: options.EnvironmentOptions = None,
+    data: options.Data = None,
     split: options.Split = "test",
     tasks: Annotated[int, typer.Option(help="The first so many tasks of the split.")] = 100,
     episodes: options.Episodes = 3,
@@ -66,6 +68,7 @@ def run(
                 agent,
                 env,
                 agent_options=split_options(agent_option or []),
+                environment_options=options.environment_options(env_option, data),
                 split=split,
                 tasks=tasks,
                 episodes=episodes,
@@ -93,7 +96,8 @@ def run(
     print_scores(scores)
     path = shlex.quote(str(folder.path))
     print("Next:")
-    print(f"  lamer-bench verify {path}            replay every turn")
+    allow = " --allow-imports" if ":" in env or env_option or data else ""
+    print(f"  lamer-bench verify {path}{allow}            replay every turn")
     print(f"  lamer-bench score {path} --json      all scores")
     print(f"  lamer-bench compare {path} OTHER     against another run on the same tasks")
 

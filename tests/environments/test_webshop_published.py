@@ -14,7 +14,9 @@ from environments.webshop.published import MISSING_PRICE, PublishedStock, clean
 from environments.webshop.published_goals import published_goals
 from lamer_bench import Task
 from lamer_bench.env import CHARSET
-from lamer_bench.errors import SettingError, TaskError
+from lamer_bench.errors import LamerBenchError, SettingError, TaskError
+from lamer_bench.runner import run
+from lamer_bench.verify import verify
 from tests.webshop_data import DATA, needs_data
 
 MUG = {
@@ -194,3 +196,34 @@ def test_human_goals_are_listed_as_published() -> None:
     assert env.environment == "webshop-original_human"
     observation, _ = env.reset(seed=0)
     assert "gluten free" in observation
+
+
+def test_a_run_on_published_files_says_so_and_replays_on_request_only(tmp_path: Path) -> None:
+    shop = folder(tmp_path)
+    options = {"data": str(shop)}
+    out = tmp_path / "run"
+    played = run("random", "webshop-paper", environment_options=options, tasks=1, out=out)
+    settings = played.manifest().settings
+    assert settings.environment_options == options
+    assert settings.suite is None
+    assert {trial.task for trial in played.trials()} == {"webshop-original/test/0"}
+    assert verify(played, allow_imports=True).divergence is None
+    refused = verify(played).divergence
+    assert refused is not None and "without options" in str(refused)
+
+
+@pytest.mark.parametrize(
+    ("environment", "options", "line"),
+    [
+        ("webshop-paper", {"data": "no-such-folder"}, "'no-such-folder' is not a folder"),
+        ("webshop-paper", {"dta": "x"}, "Did you mean 'data'"),
+        ("webshop-easy", {"reward": "all"}, "reward is 'all'"),
+        ("webshop-easy", {"level": "hard"}, "No option of WebShop is called 'level'"),
+    ],
+)
+def test_bad_options_stop_a_run_before_it_starts(
+    environment: str, options: dict[str, str], line: str, tmp_path: Path
+) -> None:
+    with pytest.raises(LamerBenchError, match=line):
+        run("random", environment, environment_options=options, out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
