@@ -29,7 +29,8 @@ OPEN_TO = {
     "environments": frozenset({"env", "task", "errors"}),
     "baselines": frozenset().union(*FLOORS) - {"cli", "plots"},
     "leaderboard": frozenset(
-        {"record", "metrics", "scores", "comparison", "verify", "suites", "task", "errors"}
+        {"record", "metrics", "scores", "verify", "suites", "task", "errors", "env"}
+        | {"registry", "viewer"}
     ),
 }
 """What the other rooms may import from the core."""
@@ -54,7 +55,10 @@ THIRD_PARTY = {
     "baselines/local_model": {"huggingface_hub", "jinja2", "peft", "torch", "transformers"},
     "baselines/endpoint_settings": {"pydantic"},
     "baselines": {"numpy", "safetensors", "threadpoolctl", "tokenizers"},
-    "leaderboard": {"flask", "sqlalchemy"},
+    "leaderboard": {"flask", "markupsafe", "numpy", "pydantic", "werkzeug"},
+    "leaderboard/api": {"pyarrow"},
+    "leaderboard/database": {"sqlalchemy"},
+    "leaderboard/serving": {"waitress"},
 }
 """Other people's packages, by the longest beginning of a path that fits."""
 

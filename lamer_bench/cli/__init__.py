@@ -17,7 +17,7 @@ from collections.abc import Sequence
 
 import typer
 
-from lamer_bench.cli import exporting, playing, plotting, results, running, splits, viewing
+from lamer_bench.cli import board, exporting, playing, plotting, results, running, splits, viewing
 from lamer_bench.errors import LamerBenchError
 
 app = typer.Typer(
@@ -43,6 +43,11 @@ app.command("view")(viewing.view)
 app.command("export")(exporting.export)
 app.command("verify")(results.verify)
 app.command("check")(results.check)
+app.command("submit")(board.submit)
+app.command("login")(board.login)
+app.command("serve")(board.serve)
+app.add_typer(board.tokens, name="tokens", help="Tokens of a leaderboard's submitters.")
+app.add_typer(board.board, name="board", help="Withdraw an entry; look after a leaderboard.")
 app.add_typer(splits.app, name="splits", help="Prove that splits share no task; freeze suites.")
 
 _UsageError: type[Exception] = typer.BadParameter.__mro__[1]  # of whichever click typer uses

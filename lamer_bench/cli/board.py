@@ -1,0 +1,232 @@
+"""`serve`, `submit`, `login`, `tokens` and `board`: a leaderboard, from both of its sides."""
+
+from __future__ import annotations
+
+import getpass
+import importlib
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from lamer_bench.cli import options, output
+from lamer_bench.errors import MissingExtraError, SettingError
+
+Url = Annotated[str, typer.Option(help="The board's address, such as https://board.example.")]
+DatabaseUrl = Annotated[
+    str,
+    typer.Option(help="sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME."),
+]
+Folder = Annotated[Path, typer.Option(help="Where the board keeps bundles and verified runs.")]
+_DATABASE = "sqlite:///board.sqlite"
+_FOLDER = Path("board-files")
+
+
+def _room(name: str) -> Any:
+    """A module of the board; the core does not depend on it."""
+    try:
+        return importlib.import_module(f"leaderboard.{name}")
+    except ImportError as error:
+        raise MissingExtraError(
+            f"The board needs packages that are not installed ({error}). "
+            'Install them: pip install "lamer-bench[leaderboard]"'
+        ) from error
+
+
+def serve(
+    host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 for all.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen on.")] = 8000,
+    database_url: DatabaseUrl = _DATABASE,
+    folder: Folder = _FOLDER,
+    title: Annotated[str, typer.Option(help="Name of the board.")] = "lamer-bench",
+) -> None:
+    """Run a leaderboard: pages, API, and a worker that replays what is submitted."""
+    serving, config = _room("serving"), _room("config")
+    settings = config.Config(database_url=database_url, folder=folder, title=title)
+    try:
+        serving.serve(
+            settings,
+            host,
+            port,
+            lambda address: print(f"Serving at {address} (Ctrl+C ends it)", flush=True),
+        )
+    except KeyboardInterrupt:
+        print("\nStopped.")
+
+
+def submit(
+    runs: Annotated[
+        list[Path], typer.Argument(help="Run folders of one agent.", show_default=False)
+    ],
+    url: Url,
+    kind: Annotated[str, typer.Option(help="prompting, trained, scripted or human.")],
+    name: Annotated[
+        str | None,
+        typer.Option(help="Name on the board; the agent's own unless said.", show_default=False),
+    ] = None,
+    base_model: Annotated[str, typer.Option(help="The language model behind it.")] = "",
+    trained_on_suite: Annotated[
+        bool, typer.Option("--trained-on-suite", help="It saw the suite's train split in training.")
+    ] = False,
+    open_weights: Annotated[
+        bool | None, typer.Option("--open-weights/--closed-weights", show_default=False)
+    ] = None,
+    link: Annotated[str, typer.Option(help="A page about it, https.")] = "",
+    wait: Annotated[float, typer.Option(help="Seconds to wait for the verdict.")] = 1800.0,
+    as_json: options.AsJson = False,
+) -> None:
+    """Replay runs here, send them to a leaderboard, and wait for its verdict."""
+    from lamer_bench.record import RunFolder
+
+    client, bundles = _room("client"), _room("bundles")
+    card = _card(
+        bundles,
+        name=name or RunFolder(runs[0]).manifest().settings.agent,
+        kind=kind,
+        base_model=base_model,
+        trained_on_suite=trained_on_suite,
+        open_weights=open_weights,
+        link=link,
+    )
+    found = client.submit(runs, url, card, seconds=wait, notice=output.notice)
+    if as_json:
+        output.print_json({key: found[key] for key in ("state", "entry", "reason")})
+    else:
+        reason = f": {found['reason']}" if found["reason"] else ""
+        print(f"{found['state']}{reason}")
+        if found.get("url"):
+            print(found["url"])
+    raise typer.Exit(0 if found["state"] in ("verified", "pending") else 1)
+
+
+def _card(bundles: Any, **values: Any) -> Any:
+    try:
+        return bundles.AgentCard(**values)
+    except ValueError as error:
+        fault = error.errors(include_url=False)[0]  # type: ignore[attr-defined]
+        option = "--" + "-".join(str(fault["loc"][0]).split("_"))
+        raise SettingError(f"{option} is {fault['input']!r}: {fault['msg']}.") from error
+
+
+def login(
+    url: Url,
+    token: Annotated[
+        str | None, typer.Option(help="Asked for unless given.", show_default=False)
+    ] = None,
+) -> None:
+    """Store the token for a leaderboard in a file that only you can read."""
+    client = _room("client")
+    client.board_address(url)
+    if token is None:
+        ask = getpass.getpass if sys.stdin.isatty() else (lambda _: sys.stdin.readline())
+        token = ask(f"Token for {url}: ")
+    if not token.strip().startswith("lamer_"):
+        raise SettingError("That is no token of a board; a token begins with lamer_.")
+    print(f"Stored in {client.store_token(url, token.strip())}")
+
+
+tokens = typer.Typer(no_args_is_help=True)
+
+
+@tokens.command("add")
+def tokens_add(
+    name: Annotated[str, typer.Argument(help="Whose it is.", show_default=False)],
+    database_url: DatabaseUrl = _DATABASE,
+    quota: Annotated[int, typer.Option(help="Submissions in 24 hours.")] = 50,
+    as_json: options.AsJson = False,
+) -> None:
+    """Make a token for a submitter; it is shown once and stored as a hash."""
+    if not (name.isprintable() and 0 < len(name) <= 40) or set(name) & set("<>"):
+        raise SettingError(f"{name!r} is no name: 1 to 40 printable characters without < and >.")
+    made = _database(database_url).add_token(name, max(1, quota))
+    if as_json:
+        output.print_json({"token": made})
+    else:
+        print(made)
+
+
+@tokens.command("list")
+def tokens_list(database_url: DatabaseUrl = _DATABASE, as_json: options.AsJson = False) -> None:
+    """List submitters."""
+    found = _database(database_url).tokens()
+    if as_json:
+        listed = [
+            {"name": t.name, "quota": t.quota, "revoked": t.revoked_at is not None} for t in found
+        ]
+        output.print_json({"tokens": listed})
+        return
+    rows = [
+        (t.name, str(t.quota), str(t.created_at.date()), "revoked" if t.revoked_at else "")
+        for t in found
+    ]
+    output.print_table(("name", ">quota a day", "made", ""), rows)
+
+
+@tokens.command("revoke")
+def tokens_revoke(
+    name: Annotated[str, typer.Argument(help="Whose it is.", show_default=False)],
+    database_url: DatabaseUrl = _DATABASE,
+) -> None:
+    """Make a token worthless; the submitter's entries stay."""
+    _database(database_url).revoke_token(name)
+    print(f"Revoked: {name}")
+
+
+board = typer.Typer(no_args_is_help=True)
+Digest = Annotated[str, typer.Argument(help="The entry's digest, as its page shows it.")]
+
+
+@board.command("withdraw")
+def withdraw(
+    entry: Annotated[int, typer.Argument(help="Number of your entry.", show_default=False)],
+    url: Url,
+) -> None:
+    """Take your own entry off a board."""
+    _room("client").withdraw(entry, url)
+    print(f"Withdrawn: entry {entry}")
+
+
+@board.command("remove")
+def remove(
+    digest: Digest,
+    reason: Annotated[str, typer.Option(help="Stands in the audit log.")],
+    database_url: DatabaseUrl = _DATABASE,
+) -> None:
+    """Operator: take an entry off the board, with a reason."""
+    _database(database_url).take_down(digest, "removed", "operator", reason)
+    print(f"Removed: {digest[:12]}")
+
+
+@board.command("reverify")
+def reverify(
+    digests: Annotated[list[str] | None, typer.Argument(show_default=False)] = None,
+    database_url: DatabaseUrl = _DATABASE,
+) -> None:
+    """Operator: verify entries again, all that are verified unless some are named."""
+    waiting = _database(database_url).verify_again("operator", digests)
+    print(f"{waiting} entries wait for their replay.")
+
+
+@board.command("backup")
+def backup(
+    out: Annotated[Path, typer.Argument(help="A .tar.gz file.", show_default=False)],
+    database_url: DatabaseUrl = _DATABASE,
+    folder: Folder = _FOLDER,
+) -> None:
+    """Operator: write the whole board, database and files, into one archive."""
+    print(f"{_room('backups').backup(_database(database_url), folder, out)} files in {out}")
+
+
+@board.command("restore")
+def restore(
+    archive: Annotated[Path, typer.Argument(help="What backup wrote.", show_default=False)],
+    database_url: DatabaseUrl = _DATABASE,
+    folder: Folder = _FOLDER,
+) -> None:
+    """Operator: fill an empty board from an archive."""
+    print(f"{_room('backups').restore(archive, _database(database_url), folder)} files restored")
+
+
+def _database(url: str) -> Any:
+    return _room("database").Database(url)

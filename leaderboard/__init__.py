@@ -1,0 +1,10 @@
+"""The board: labs submit runs, every number on it is recomputed from replayed actions.
+
+* `bundles`: the file that is sent, packed and unpacked within hard limits.
+* `rules`: which runs may stand on a board.
+* `judge`: replays a bundle in a process of its own; `worker` feeds it, one submission at a time.
+* `database`: all that is stored, and the only SQL.
+* `ranking`: ranks, bands of entries that cannot be told apart, paired comparisons.
+* `app`: `create_app`; `api`, `pages` and `feeds` are its blueprints.
+* `client`: sends a bundle and waits for the verdict.
+"""

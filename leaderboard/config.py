@@ -1,0 +1,39 @@
+"""Settings of a board, and where it keeps its files."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from leaderboard import bundles
+
+
+@dataclass(frozen=True)
+class Config:
+    """Everything that `create_app` and the worker need to know."""
+
+    database_url: str = "sqlite:///board.sqlite"
+    folder: Path = Path("board-files")
+    """Bundles, and the runs of verified entries."""
+    title: str = "lamer-bench"
+    most_bytes: int = bundles.MOST_BYTES
+    submissions_a_minute: int = 60
+    """From one address; a token has a quota for the day besides."""
+    refused_tokens_a_minute: int = 20
+    """From one address, before it has to wait."""
+    judge_cpu_seconds: int = 900
+    judge_seconds: int = 1200
+    judge_bytes: int = 4 * 2**30
+    """Of address space."""
+    lease_seconds: float = 30.0
+    """How long a killed worker keeps others from its job."""
+    most_attempts: int = 3
+    """Times that a job is tried whose judge died without a verdict."""
+
+    def bundle(self, digest: str) -> Path:
+        """The bundle of a submission."""
+        return self.folder / "bundles" / f"{digest}.zip"
+
+    def runs(self, digest: str) -> Path:
+        """The unpacked runs of a verified entry: a folder for each environment."""
+        return self.folder / "runs" / digest
