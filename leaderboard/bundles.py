@@ -168,6 +168,9 @@ def _members(archive: zipfile.ZipFile, packed: int) -> list[zipfile.ZipInfo]:
     infos = archive.infolist()
     if len(infos) > 2 * MOST_RUNS + 1:
         raise BundleError(f"The bundle has {len(infos)} members; at most {2 * MOST_RUNS + 1}.")
+    total = sum(info.file_size for info in infos)
+    if total > MOST_UNPACKED_BYTES:
+        raise BundleError(f"Unpacked, the bundle has {total} bytes; at most {MOST_UNPACKED_BYTES}.")
     seen: set[str] = set()
     for info in infos:
         name = info.filename
@@ -180,9 +183,6 @@ def _members(archive: zipfile.ZipFile, packed: int) -> list[zipfile.ZipInfo]:
             raise BundleError(f"The bundle holds {short(name)} twice.")
         seen.add(name.lower())
         _check_kind(info)
-    total = sum(info.file_size for info in infos)
-    if total > MOST_UNPACKED_BYTES:
-        raise BundleError(f"Unpacked, the bundle has {total} bytes; at most {MOST_UNPACKED_BYTES}.")
     if sum(info.compress_size for info in infos) > packed:
         raise BundleError("Members of the bundle overlap.")
     _check_pairs({info.filename for info in infos})
@@ -263,8 +263,8 @@ def _card(content: bytes) -> AgentCard:
         return AgentCard.model_validate(json.loads(content))
     except ValidationError as error:
         fault = error.errors(include_url=False)[0]
-        place = ".".join(map(str, fault["loc"])) or "the whole"
-        raise BundleError(f"{AGENT_FILE}: {short(place)}: {fault['msg']}.") from error
+        place = f"{short('.'.join(map(str, fault['loc'])))}: " if fault["loc"] else ""
+        raise BundleError(f"{AGENT_FILE}: {place}{fault['msg']}.") from error
     except (ValueError, RecursionError) as error:
         raise BundleError(f"{AGENT_FILE} is no JSON: {error}.") from error
 
