@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import threading
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
 from lamer_bench.errors import UnknownNameError
 from lamer_bench.registry import unknown
-from lamer_bench.suites import DEFAULT_SUITE, load_suite
+from lamer_bench.suites import DEFAULT_SUITE, Suite, load_suite
 from lamer_bench.task import split_environment_id
 from leaderboard.config import Config
 from leaderboard.database import Database
@@ -32,6 +34,10 @@ COLUMNS = {
 """Name of a column in addresses -> its heading."""
 DESCENDING = {"pass1", "pass2", "pass3", "control", "gain", "entropy", "submitted"}
 """Columns that are shown largest first unless asked otherwise."""
+
+
+_MOST_PAGES = 500
+"""That are kept as they were rendered."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +76,7 @@ class Board:
         self._version = -1
         self._entries: dict[int, Entry] = {}
         self._tables: dict[tuple[str, tuple[str, ...]], list[Row]] = {}
-        self._pages: dict[Any, Any] = {}
+        self._pages: OrderedDict[Any, Any] = OrderedDict()
 
     def refresh(self) -> int:
         """Read the entries anew if the database has changed; returns its version."""
@@ -92,12 +98,16 @@ class Board:
     def remembered(self, key: Any, make: Any) -> Any:
         """What ``make()`` gave for this key, as long as the database does not change."""
         version = self.refresh()
-        found = self._pages.get(key)
-        if found is None:
-            found = make()
-            with self._lock:
-                if version == self._version and len(self._pages) < 1000:
-                    self._pages[key] = found
+        with self._lock:
+            if key in self._pages:
+                self._pages.move_to_end(key)
+                return self._pages[key]
+        found = make()
+        with self._lock:
+            if version == self._version:
+                self._pages[key] = found
+                if len(self._pages) > _MOST_PAGES:
+                    self._pages.popitem(last=False)
         return found
 
     # What there is -------------------------------------------------------------------------------
@@ -111,7 +121,7 @@ class Board:
     def environments(self, suite: str) -> list[str]:
         """Environment ids of a suite version, in the suite's order."""
         if suite == present_suite():
-            return list(load_suite(DEFAULT_SUITE).environments)
+            return list(_suite().environments)
         found = {name for e in self.entries.values() if e.suite == suite for name in e.results}
         return sorted(found)
 
@@ -193,8 +203,12 @@ def cell(row: Row, column: str) -> Any:
 
 def present_suite() -> str:
     """Name and version of the suite that this board takes."""
-    suite = load_suite(DEFAULT_SUITE)
-    return f"{suite.name}-{suite.version}"
+    return f"{_suite().name}-{_suite().version}"
+
+
+@cache
+def _suite() -> Suite:
+    return load_suite(DEFAULT_SUITE)
 
 
 def _number(value: Value | None) -> float | None:

@@ -154,7 +154,7 @@ def _sent(bundle: Path, url: str, token: str, notice: Callable[[str], None]) -> 
                 method="POST",
                 headers={
                     "Authorization": f"Bearer {token}",
-                    "Content-Type": "application/zip",
+                    "Content-Type": "application/octet-stream",
                     "Content-Length": str(bundle.stat().st_size),
                 },
             )

@@ -57,25 +57,25 @@ def theme(name: str) -> Any:
 @pages.get("/")
 def overview() -> Any:
     """The table over the suite, or what the query selects of it."""
-    return _table_page("overview.html", board().selection(request.args), lambda shown: {})
+    return _table_page("overview.html", {}, lambda shown: {})
 
 
 @pages.get("/environments/<environment>")
 def environment(environment: str) -> Any:
     """One environment: what it is, its table, pass@k of the first entries."""
-    selection = board().selection(request.args | {"environment": environment})
-    return _table_page("environment.html", selection, lambda shown: _about(environment, shown))
+    own = {"environment": environment}
+    return _table_page("environment.html", own, lambda shown: _about(environment, shown))
 
 
 def _table_page(
-    template: str, selection: Selection, more: Callable[[list[Row]], dict[str, Any]]
+    template: str, own: dict[str, str], more: Callable[[list[Row]], dict[str, Any]]
 ) -> Response:
     """Rendered once for each address, as long as the board does not change."""
-    number = request.args.get("page", "1")
-    number = number if number.isascii() and number.isdigit() and len(number) < 6 else "1"
-    key = (template, selection, number, request.cookies.get("theme"))
 
     def render() -> str:
+        selection = board().selection(request.args | own)
+        number = request.args.get("page", "1")
+        number = number if number.isascii() and number.isdigit() and len(number) < 6 else "1"
         rows = board().rows(selection)
         start = (max(1, int(number)) - 1) * ROWS_A_PAGE
         return render_template(
@@ -93,6 +93,7 @@ def _table_page(
             **more(rows),
         )
 
+    key = (request.full_path, request.cookies.get("theme"))
     return Response(board().remembered(key, render), mimetype="text/html")
 
 

@@ -80,11 +80,16 @@ def main() -> None:
     parser.add_argument("--database-url", required=True)
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--parent", type=int, required=True)
+    parser.add_argument("--lease-seconds", type=float, default=Config.lease_seconds)
     options = parser.parse_args()
     stopped: list[int] = []
     signal.signal(signal.SIGTERM, lambda number, _: stopped.append(number))
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C reaches the parent, which ends this one
-    config = Config(database_url=options.database_url, folder=options.folder)
+    config = Config(
+        database_url=options.database_url,
+        folder=options.folder,
+        lease_seconds=options.lease_seconds,
+    )
     database = Database(config.database_url)
     work(config, database, lambda: not stopped and os.getppid() == options.parent)
 

@@ -104,6 +104,17 @@ def make_lab(tmp_path: Path, url: str = "", **settings: Any) -> Lab:
     return Lab(app, app.test_client(), config, database, database.add_token("lab-a", 1000))
 
 
+@pytest.fixture(scope="session")
+def filled(tmp_path_factory: pytest.TempPathFactory, bundle: Callable[..., Path]) -> Iterator[Lab]:
+    """A board with two entries on two environments, to be looked at only."""
+    made = make_lab(tmp_path_factory.mktemp("filled"), submissions_a_minute=1000)
+    both = (ENVIRONMENT, "minesweeper-medium")
+    made.submit(bundle("random", both, base_model='=HYPERLINK("x")'))
+    made.submit(bundle("explorer", both, name="Explorer & Co"))
+    yield made
+    made.database.close()
+
+
 @pytest.fixture
 def lab(tmp_path: Path) -> Iterator[Lab]:
     """A board on SQLite."""

@@ -1,0 +1,154 @@
+"""Killed in the middle: nothing is lost, doubled, or left pending; and many at once."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.request import urlopen
+
+import pytest
+
+from leaderboard import client
+from leaderboard.database import Database
+from leaderboard.worker import work_once
+from tests.leaderboard.conftest import Lab
+
+Bundle = Callable[..., Path]
+PATIENCE = 90.0
+
+
+def wait_for(is_so: Callable[[], Any], seconds: float = PATIENCE) -> Any:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if found := is_so():
+            return found
+        time.sleep(0.05)
+    raise AssertionError("it did not come to that")
+
+
+def actions(database: Database) -> Counter[str]:
+    return Counter(line.action for line in database.audit())
+
+
+@contextmanager
+def served(folder: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """`lamer-bench serve` as its users start it; its process and address."""
+    server = subprocess.Popen(
+        [
+            *(sys.executable, "-m", "lamer_bench", "serve", "--port", "0"),
+            *(
+                "--database-url",
+                f"sqlite:///{folder}/board.sqlite",
+                "--folder",
+                str(folder / "files"),
+            ),
+        ],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert server.stdout is not None
+    try:
+        address = re.search(r"http://\S+", server.stdout.readline())
+        assert address is not None
+        yield server, address[0]
+    finally:
+        server.kill()
+        server.wait()
+        server.stdout.close()
+
+
+def workers_of(folder: Path) -> list[int]:
+    """Processes that work for a board."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                command = (entry / "cmdline").read_bytes().decode().split("\0")
+            except OSError:
+                continue
+            if "leaderboard.serving" in command and str(folder / "files") in command:
+                found.append(int(entry.name))
+    return found
+
+
+@pytest.mark.skipif(not Path("/proc").exists(), reason="needs /proc to find the worker")
+def test_a_killed_server_and_a_killed_worker_lose_and_double_nothing(
+    tmp_path: Path, bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database = Database(f"sqlite:///{tmp_path}/board.sqlite")
+    monkeypatch.setenv(client.TOKEN_VARIABLE, database.add_token("lab", 100))
+    content = [bundle(name=f"Agent {number}") for number in range(3)]
+    with served(tmp_path) as (server, url):
+        for one in content:
+            answer = client._sent(one, url, client.token_for(url), print)
+            assert answer["state"] in ("pending", "verified")
+        wait_for(lambda: workers_of(tmp_path))
+        server.send_signal(signal.SIGKILL)
+        server.wait()
+    wait_for(lambda: not workers_of(tmp_path))  # the worker ends with its server
+    with served(tmp_path) as (_, url):
+        again = client._sent(content[0], url, client.token_for(url), print)
+        assert again["entry"] == 1
+        for worker in wait_for(lambda: workers_of(tmp_path)):
+            os.kill(worker, signal.SIGKILL)
+        wait_for(lambda: database.num_pending() == 0)
+        assert urlopen(f"{url}/healthz").status == 200
+    assert actions(database) == {"submitted": 3, "verified": 3}
+    assert len(database.entries()) == 3
+    database.close()
+
+
+def test_a_lease_that_ran_out_is_taken_over_and_the_late_worker_decides_nothing(
+    lab: Lab, bundle: Bundle
+) -> None:
+    lab.send(bundle())
+    late = lab.database.claim(0.0)
+    assert late is not None
+    assert lab.database.renew(late, 0.0)
+    own = lab.database.claim(30.0)
+    assert own is not None
+    assert lab.database.claim(30.0) is None
+    assert not lab.database.renew(late, 30.0)
+    assert not lab.database.rejected(late, "too late")
+    assert not lab.database.verified(late, "s", "none", {})
+    lab.database.give_back(own)
+    lab.decide()
+    assert actions(lab.database) == {"submitted": 1, "verified": 1}
+
+
+def test_many_at_once_have_one_verdict_each(lab: Lab, bundle: Bundle) -> None:
+    content = [bundle(name=f"Agent {number % 6}").read_bytes() for number in range(12)]
+    answers: list[Any] = []
+
+    def send(one: bytes) -> None:
+        with lab.app.test_client() as own:
+            headers = {"Authorization": f"Bearer {lab.token}"}
+            answers.append(own.post("/api/v1/submissions", data=one, headers=headers).get_json())
+
+    in_threads([lambda one=one: send(one) for one in content])  # type: ignore[misc]
+    assert sorted(Counter(a["entry"] for a in answers).values()) == [2] * 6
+
+    def judge() -> None:
+        while work_once(lab.config, lab.database):
+            pass
+
+    in_threads([judge, judge])
+    assert actions(lab.database) == {"submitted": 6, "verified": 6}
+
+
+def in_threads(jobs: list[Callable[[], None]]) -> None:
+    threads = [threading.Thread(target=job) for job in jobs]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()

@@ -1,0 +1,93 @@
+"""The same board on PostgreSQL: a server of its own, from Debian's packages."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from leaderboard.database import Database
+from tests.leaderboard.conftest import Lab, make_lab
+from tests.leaderboard.test_crashes import (
+    test_a_lease_that_ran_out_is_taken_over_and_the_late_worker_decides_nothing,
+    test_many_at_once_have_one_verdict_each,
+)
+from tests.leaderboard.test_submissions import (
+    test_a_revoked_token_is_worthless_and_its_name_is_free_again,
+    test_a_submission_is_replayed_and_its_scores_are_computed_here,
+    test_an_operator_removes_with_a_reason_and_verifies_again,
+    test_only_its_submitter_withdraws_an_entry,
+    test_the_same_runs_are_one_entry_however_they_are_packed,
+)
+
+pytest.importorskip("psycopg", reason="psycopg is in the [postgres] extra")
+PROGRAMS = max(Path("/usr/lib/postgresql").glob("*/bin"), default=None)
+pytestmark = pytest.mark.skipif(
+    PROGRAMS is None, reason="no PostgreSQL here: apt-get install postgresql"
+)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A server that listens on a socket in a folder only."""
+    assert PROGRAMS is not None
+    folder = tmp_path_factory.mktemp("postgres")
+    user = None
+    if os.geteuid() == 0:  # it refuses to run as root
+        user = "postgres"
+        shutil.chown(folder, user)
+        for parent in folder.parents[:3]:
+            parent.chmod(parent.stat().st_mode | 0o011)
+
+    def run(*command: str) -> None:
+        subprocess.run(command, check=True, user=user, stdout=subprocess.DEVNULL, cwd=folder)
+
+    data = str(folder / "data")
+    run(str(PROGRAMS / "initdb"), "-D", data, "-A", "trust", "-U", "board", "--no-sync")
+    settings = f"-k {folder} -c listen_addresses='' -c fsync=off"
+    control = str(PROGRAMS / "pg_ctl")
+    run(control, "-D", data, "-o", settings, "-l", str(folder / "log"), "-w", "start")
+    yield folder
+    run(control, "-D", data, "-m", "immediate", "stop")
+
+
+@pytest.fixture
+def lab(server: Path, tmp_path: Path) -> Iterator[Lab]:
+    """A board on a database of its own."""
+    import psycopg
+
+    name = f"board_{abs(hash(tmp_path))}"
+    with psycopg.connect(
+        f"host={server} user=board dbname=postgres", autocommit=True
+    ) as connection:
+        connection.execute(f"CREATE DATABASE {name}")
+    url = f"postgresql://board@/{name}?host={server}"
+    made = make_lab(tmp_path, url, submissions_a_minute=1000)
+    yield made
+    made.database.close()
+
+
+def test_a_backup_moves_a_board_from_one_database_to_another(
+    lab: Lab, bundle: Callable[..., Path], tmp_path: Path
+) -> None:
+    lab.submit(bundle())
+    copy = Database(f"sqlite:///{tmp_path}/copy.sqlite")
+    copy.fill(lab.database.dump())
+    assert copy.entries() == lab.database.entries()
+    assert copy.audit() == lab.database.audit()
+    copy.close()
+
+
+__all__ = [
+    "test_a_lease_that_ran_out_is_taken_over_and_the_late_worker_decides_nothing",
+    "test_a_revoked_token_is_worthless_and_its_name_is_free_again",
+    "test_a_submission_is_replayed_and_its_scores_are_computed_here",
+    "test_an_operator_removes_with_a_reason_and_verifies_again",
+    "test_many_at_once_have_one_verdict_each",
+    "test_only_its_submitter_withdraws_an_entry",
+    "test_the_same_runs_are_one_entry_however_they_are_packed",
+]
