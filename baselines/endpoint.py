@@ -1,4 +1,4 @@
-"""Endpoint: a client for ``/v1/chat/completions`` of any OpenAI-compatible server.
+"""Endpoint: a client of any OpenAI-compatible server; most ask its ``/v1/chat/completions``.
 
 Many requests are in flight at once, each with its own deadline; what may pass (429, 5xx, a broken
 connection, an answer that is no chat completion) is tried again after a pause that doubles. A
@@ -16,7 +16,7 @@ import re
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from itertools import count
@@ -40,6 +40,8 @@ _DETAIL_CHARACTERS = 200
 _SECRET_CHARACTERS = 8
 """Shorter keys are such as local servers take, which want any word in its place."""
 
+_Given = TypeVar("_Given")
+_Made = TypeVar("_Made")
 Message = dict[str, str]
 """``{"role": "system" | "user" | "assistant", "content": text}``"""
 
@@ -82,18 +84,41 @@ class Endpoint:
 
     def answers(self, requests: Sequence[Request]) -> list[Answer | AgentError]:
         """A reply to each request, in order; the error where there is none."""
-        now = time.monotonic()
         allowed = min(len(requests) * TURN_SECONDS, TRIAL_SECONDS)
-        batch = _Batch(until=now + _BATCH_SHARE * allowed)
-        return in_parallel(lambda one: self._answer(one, batch), requests, self.options.in_flight)
+        bodies = [self._body(request) for request in requests]
+        return self.ask("chat/completions", bodies, read_completion, _BATCH_SHARE * allowed)
 
-    def _answer(self, request: Request, batch: _Batch) -> Answer | AgentError:
+    def ask(
+        self,
+        path: str,
+        bodies: Sequence[Mapping[str, Any]],
+        read: Callable[[bytes], _Made],
+        seconds: float,
+    ) -> list[_Made | AgentError]:
+        """What ``read`` makes of the reply to each body, in order; the error where there is none.
+
+        ``read`` raises `Failure` for a reply that is not what was asked for. Nothing is sent any
+        more after ``seconds``.
+        """
+        batch = _Batch(until=time.monotonic() + seconds)
+
+        def answer(body: Mapping[str, Any]) -> _Made | AgentError:
+            return self._answer(lambda deadline: read(self._post(path, body, deadline)), batch)
+
+        return in_parallel(answer, bodies, self.options.in_flight)
+
+    def _body(self, request: Request) -> dict[str, Any]:
+        seed = {"seed": request.seed} if self.options.send_seed else {}
+        sampling = self.options.sampling()
+        return {"model": self.model, "messages": request.messages, **sampling, **seed}
+
+    def _answer(self, attempt: Callable[[float], _Made], batch: _Batch) -> _Made | AgentError:
         """Try until there is an answer, or until there is no sense in another try."""
         deadline = min(time.monotonic() + self.options.timeout_seconds, batch.until)
         for number in count():
             try:
-                return self._try(request, deadline)
-            except _Failure as failure:
+                return attempt(deadline)
+            except Failure as failure:
                 pause = self._pause(number, failure)
                 is_last = number >= self.options.retries or not failure.may_pass
                 is_down = batch.is_down and failure.is_unreachable
@@ -103,39 +128,35 @@ class Endpoint:
             time.sleep(pause)
         raise AssertionError("unreachable")
 
-    def _try(self, request: Request, deadline: float) -> Answer:
+    def _post(self, path: str, body: Mapping[str, Any], deadline: float) -> bytes:
+        """The reply's content; raises `Failure` where there is none, or a refusal."""
         seconds = deadline - time.monotonic()
         if seconds <= 0:
-            raise _Failure(
+            raise Failure(
                 "not asked, for the batch took too long; raise in_flight or lower --batch"
             )
         http = self._http
-        body = {"model": self.model, "messages": request.messages, **self.options.sampling()}
-        if self.options.send_seed:
-            body["seed"] = request.seed
         try:
             with self._client.stream(
                 "POST",
-                f"{self.base_url}/chat/completions",
+                f"{self.base_url}/{path}",
                 content=json.dumps(body).encode(),
                 headers={"Content-Type": "application/json"},
                 timeout=http.Timeout(seconds, connect=min(seconds, _CONNECT_SECONDS)),
             ) as response:
                 content = self._scrub(_read(response.iter_bytes(), deadline))
         except (http.ConnectError, http.ConnectTimeout) as error:
-            raise _Failure(
-                f"cannot connect: {error}", may_pass=True, is_unreachable=True
-            ) from error
+            raise Failure(f"cannot connect: {error}", may_pass=True, is_unreachable=True) from error
         except http.TimeoutException as error:
-            raise _Failure(f"no answer within {seconds:.3g} s") from error
+            raise Failure(f"no answer within {seconds:.3g} s") from error
         except (http.HTTPError, http.StreamError) as error:
             kind = type(error).__name__
-            raise _Failure(f"the connection broke: {kind} {error}", may_pass=True) from error
+            raise Failure(f"the connection broke: {kind} {error}", may_pass=True) from error
         if response.status_code != 200:
             raise _refusal(response.status_code, response.headers, content)
-        return read_completion(content)
+        return content
 
-    def _pause(self, number: int, failure: _Failure) -> float:
+    def _pause(self, number: int, failure: Failure) -> float:
         """Seconds before the next try: what the server asks for, or else twice the last pause."""
         if failure.retry_after is not None:
             return failure.retry_after
@@ -158,7 +179,7 @@ class _Batch:
         """True after a request could not connect in all its tries: the others try once."""
 
 
-class _Failure(Exception):
+class Failure(Exception):
     """A try that brought no answer."""
 
     def __init__(
@@ -187,7 +208,7 @@ def read_completion(content: bytes) -> Answer:
         said = reply["choices"][0]["message"]["content"]
     except (ValueError, LookupError, TypeError, RecursionError) as error:
         shown = _detail(content)
-        raise _Failure(f"not a chat completion: {shown!r}", may_pass=True) from error
+        raise Failure(f"not a chat completion: {shown!r}", may_pass=True) from error
     usage = reply.get("usage")
     counts = usage if isinstance(usage, dict) else {}
     return Answer(
@@ -209,13 +230,13 @@ def _count(value: Any) -> int:
     return value if isinstance(value, int) and 0 < value < _ABSURD_TOKENS else 0
 
 
-def _refusal(status: int, headers: Any, content: bytes) -> _Failure:
+def _refusal(status: int, headers: Any, content: bytes) -> Failure:
     detail = f"HTTP {status}: {_detail(content)}"
     if 300 <= status < 400:
-        return _Failure(f"HTTP {status}: the server has moved; set base_url to where it is")
+        return Failure(f"HTTP {status}: the server has moved; set base_url to where it is")
     if status == 401:
         detail = f"{detail} (the key is refused, or there is none)"
-    return _Failure(
+    return Failure(
         detail,
         may_pass=status >= 500 or status in _PASSING_STATUS,
         retry_after=_retry_after(headers.get("retry-after")),
@@ -252,9 +273,9 @@ def _read(chunks: Iterator[bytes], deadline: float) -> bytes:
     for chunk in chunks:
         content += chunk
         if len(content) > MAX_REPLY_BYTES:
-            raise _Failure(f"a reply of more than {MAX_REPLY_BYTES} bytes")
+            raise Failure(f"a reply of more than {MAX_REPLY_BYTES} bytes")
         if time.monotonic() > deadline:
-            raise _Failure("the reply came too slowly")
+            raise Failure("the reply came too slowly")
     return bytes(content)
 
 
@@ -267,10 +288,6 @@ def _library() -> Any:
             'Install it: pip install "lamer-bench[api]"'
         ) from error
     return httpx2
-
-
-_Given = TypeVar("_Given")
-_Made = TypeVar("_Made")
 
 
 def in_parallel(

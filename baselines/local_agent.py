@@ -10,10 +10,12 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
+from random import Random
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Protocol
 
 from baselines.language_agent import Written, write
-from baselines.prompts import CLOSING_TAGS, chat
+from baselines.models import Generation
+from baselines.prompts import CLOSING_TAGS, Message, chat
 from lamer_bench.agent import MEMORIES, Agent, Answer, Memory, View
 from lamer_bench.errors import AgentError, MissingExtraError, SettingError
 
@@ -142,8 +144,33 @@ class LocalAgent(Agent):
             declared.memories = [trained, *(m for m in self.memories if m != trained)]
 
 
+class ChatModel(Protocol):
+    """What samples for a chat model's prompts: `LocalModel`, or a server in a training."""
+
+    @property
+    def context_tokens(self) -> int | None:
+        """See `LocalModel.context_tokens`."""
+
+    def encode(self, messages: Sequence[Message], thinking: bool = False) -> list[int]:
+        """See `LocalModel.encode`."""
+
+    def decode(self, tokens: Sequence[int]) -> str:
+        """See `LocalModel.decode`."""
+
+    def generate(
+        self,
+        prompts: Sequence[Sequence[int]],
+        streams: Sequence[Random],
+        *,
+        max_tokens: int,
+        temperature: float = 1.0,
+        stop_texts: Sequence[str] = (),
+    ) -> list[Generation]:
+        """See `LocalModel.generate`."""
+
+
 def write_chat(
-    model: LocalModel,
+    model: ChatModel,
     views: Sequence[View],
     kind: Literal["act", "reflect"],
     temperature: float,

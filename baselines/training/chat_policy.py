@@ -19,7 +19,7 @@ from tokenizers import Tokenizer
 from transformers import AutoConfig
 
 from baselines.language_agent import Written
-from baselines.local_agent import ChatSettings, write_chat
+from baselines.local_agent import ChatModel, ChatSettings, write_chat
 from baselines.local_model import (
     ADAPTER_FILE,
     LocalModel,
@@ -107,9 +107,10 @@ class ChatPolicy(Policy):
 class ChatWriter:
     """Writes with a chat policy, with its weights as they are."""
 
-    def __init__(self, policy: ChatPolicy) -> None:
+    def __init__(self, policy: ChatPolicy, model: ChatModel | None = None) -> None:
+        """``model``: who samples with the policy's weights; the policy itself unless said."""
         self.policy = policy
-        self.model = LocalModel(
+        self.model: ChatModel = model or LocalModel(
             policy.model, policy.tokenizer, tokens_at_once=policy.tokens_at_once
         )
 

@@ -152,6 +152,14 @@ class Processes:
             return flag
         return self._all([float(flag)], distributed.ReduceOp.MAX)[0] > 0
 
+    def told(self, value: Item) -> Item:
+        """The main process's value, everywhere."""
+        if self.count == 1:
+            return value
+        box = [value]
+        distributed.broadcast_object_list(box, src=0)
+        return box[0]
+
     def agree(self, name: str, value: int) -> None:
         """Raise `SettingError` unless all processes have the same value."""
         if self.count == 1:

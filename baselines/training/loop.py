@@ -38,6 +38,7 @@ from baselines.training.log import TrainingLog
 from baselines.training.policy import Evaluation, Policy, Precision
 from baselines.training.returns import ReturnRule
 from baselines.training.rollouts import Rollout, Row, roll_out
+from baselines.training.served import Server
 from lamer_bench import Task, TrialPlan, make
 from lamer_bench.agent import Memory
 from lamer_bench.errors import SettingError
@@ -100,6 +101,9 @@ class TrainSettings:
     """Let a chat model reason before its answer where its template offers that."""
     rollout_tokens: int = 32_768
     """Tokens that a chat model holds at a time in a rollout, over all prompts and answers."""
+    rollout_url: str = ""
+    """A vLLM server that samples a chat model's rollouts, such as http://localhost:8000/v1; it gets
+    the adapters (lora_rank) before each. Sampled by the training itself when empty."""
     checkpoint_steps: int = 5
     """Steps between checkpoints."""
     seed: int = 0
@@ -134,6 +138,10 @@ class TrainSettings:
             self.above(name, 0.0)
         for name in ("entropy_bonus", "invalid_penalty", "lora_rank", "reference_kl"):
             self.at_least(name, 0.0)
+        if self.rollout_url and not self.lora_rank:
+            raise SettingError(
+                "A server at rollout_url gets the weights as adapters. Set lora_rank, to 16 say."
+            )
         if not self.environments:
             raise SettingError("environments is empty. Name at least one, as minesweeper-easy.")
         if self.episodes_per_task < self.episodes or self.episodes_per_task % self.episodes:
@@ -187,15 +195,18 @@ def train(settings: Any, credit: CreditFunction, out: str | Path) -> Path:
     state = load_checkpoint(out, settings, policy, kept, policy.vocabulary)
     first = state.get("step", 0)
     processes.agree("the step to go on from", first)
+    server = Server.connect(settings, policy, out, processes) if settings.rollout_url else None
     log = TrainingLog(out, total=settings.steps, resumed_at=first) if processes.is_main else None
     for step in range(first, settings.steps):
         for group in optimizer.param_groups:
             group["lr"] = group["first_lr"] * (1 - step / settings.steps)
-        metrics = train_step(policy, optimizer, settings, credit, step, processes)
+        metrics = train_step(policy, optimizer, settings, credit, step, processes, server)
         if log:
             log.write(step + 1, metrics)
         if (step + 1) % settings.checkpoint_steps == 0 or step + 1 == settings.steps:
             save(out, settings, policy, optimizer, step, processes)
+    if server:
+        server.forget()
     folder = out / "policy"
     policy.save(folder, training_facts(settings), processes.is_main)
     processes.wait()
@@ -253,12 +264,15 @@ def train_step(
     credit: CreditFunction,
     step: int,
     processes: Processes = ALONE,
+    server: Server | None = None,
 ) -> dict[str, float]:
-    """One rollout and the pass over its rows; returns the step's metrics."""
+    """One rollout, by the server if there is one, and the pass over its rows; returns the step's
+    metrics."""
     started = time.perf_counter()
+    served = server.writer(step) if server else None
     with processes.whole_weights(policy.network):
         rollout = roll_out(
-            policy.writer(),
+            served or policy.writer(),
             processes.share(plans(settings, step)),
             settings.temperature,
             references=references(settings),
