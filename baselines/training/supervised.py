@@ -17,6 +17,7 @@ import torch
 from torch.nn import functional as F
 from transformers import LlamaForCausalLM
 
+from baselines.local_model import Device, choose_device
 from baselines.training.checkpoint import load_checkpoint, save_checkpoint
 from baselines.training.corrections import Corrected
 from baselines.training.demonstrations import Batch, Population, Rows, batches, demonstrate
@@ -81,7 +82,10 @@ class SupervisedSettings:
     first_chunk: int = 0
     """Where the demonstrations begin, so that a second stage sees new ones."""
     precision: Literal["float32", "bfloat16"] = "float32"
-    """Of the matrix products; weights and sums stay float32."""
+    """Of the matrix products; weights and sums stay float32. bfloat16 is faster only on processors
+    that multiply in it (AMX, AVX-512 BF16) and on GPUs."""
+    device: Device = "auto"
+    """Where the network is trained; the demonstrations are made on the CPU."""
     size: ModelSize = field(default_factory=ModelSize)
     """Shape of the network, as JSON; ignored with a start."""
     checkpoint_steps: int = 100
@@ -98,10 +102,12 @@ def train_supervised(settings: SupervisedSettings, out: str | Path) -> Path:
     else:
         tokenizer = build_tokenizer()
         model = build_model(tokenizer, settings.size, settings.seed)
+    device = choose_device(settings.device)
     model.set_attn_implementation("eager")  # the fastest on a CPU for prompts of this length
     model.map_head = torch.nn.Linear(model.config.hidden_size, MAPS * LARGEST_BOARD)
     for parameter in model.map_head.parameters():
         torch.nn.init.zeros_(parameter)
+    model.to(device)
     optimizers = make_optimizers(model, settings)
     state = load_checkpoint(out, settings, model, optimizers)
     step, position = state.get("step", 0), state.get("position", 0)
@@ -117,7 +123,7 @@ def train_supervised(settings: SupervisedSettings, out: str | Path) -> Path:
                 for group in optimizer.param_groups:
                     group["lr"] = peak * schedule(step, settings)
             with torch.autocast(
-                "cpu", dtype=torch.bfloat16, enabled=settings.precision == "bfloat16"
+                device.type, dtype=torch.bfloat16, enabled=settings.precision == "bfloat16"
             ):
                 acted = batch_loss(model, acts)
                 acted.loss.backward()
@@ -169,7 +175,8 @@ class BatchLoss(NamedTuple):
 def batch_loss(model: LlamaForCausalLM, batch: Batch) -> BatchLoss:
     """Divergence from the targets over all tokens of the answers, and from the maps if there are
     any."""
-    hidden = model.model(torch.from_numpy(batch.tokens), use_cache=False).last_hidden_state
+    tokens = torch.from_numpy(batch.tokens).to(model.device)
+    hidden = model.model(tokens, use_cache=False).last_hidden_state
     rows, positions, targets = [], [], []
     for row, (start, answer) in enumerate(zip(batch.starts, batch.targets, strict=True)):
         for offset, target in enumerate(answer):
@@ -177,9 +184,10 @@ def batch_loss(model: LlamaForCausalLM, batch: Batch) -> BatchLoss:
             positions.append(int(start) + offset)
             targets.append(target)
     log_probabilities = F.log_softmax(model.lm_head(hidden[rows, positions]).float(), dim=-1)
-    soft = torch.zeros_like(log_probabilities)  # (N, V)
+    soft = torch.zeros(log_probabilities.shape)  # (N, V)
     for line, target in zip(soft, targets, strict=True):
         line[list(target)] = torch.tensor(list(target.values()))
+    soft = soft.to(log_probabilities.device)
     divergence = F.kl_div(log_probabilities, soft, reduction="none").sum(-1).mean()
     chosen = soft.gather(1, log_probabilities.argmax(-1, keepdim=True))[:, 0]
     accuracy = (chosen >= soft.max(-1).values - 1e-6).float().mean().item()
@@ -196,10 +204,11 @@ def map_loss(model: LlamaForCausalLM, hidden: torch.Tensor, batch: Batch) -> tor
     for row, maps in enumerate(batch.maps):
         if maps is not None:
             by_size.setdefault(maps.shape, []).append(row)
-    total = torch.zeros(())
+    total = torch.zeros((), device=hidden.device)
     num_cells = 0
     for (kinds, rows, columns), same in by_size.items():
-        maps = torch.from_numpy(np.stack([batch.maps[row] for row in same]))  # (B, M, R, C)
+        stacked = np.stack([batch.maps[row] for row in same])
+        maps = torch.from_numpy(stacked).to(hidden.device)  # (B, M, R, C)
         pauses = np.array([range(start - rows, start) for start in batch.starts[same]])
         states = hidden[torch.tensor(same)[:, None], torch.from_numpy(pauses)]  # (B, R, D)
         logits = model.map_head(states).float().unflatten(-1, (MAPS, LARGEST_BOARD))
