@@ -21,7 +21,7 @@ from baselines.training.lamer import LamerSettings, credit
 from baselines.training.loop import train
 from baselines.training.served import ServedModel, Server
 from lamer_bench.errors import AgentError, SettingError
-from tests.baselines.test_chat_policy import CPU, ENVIRONMENT, first_view, spread
+from tests.baselines.test_chat_policy import CPU, first_view, lamer_settings, spread
 from tests.baselines.tiny_chat import tiny_chat
 from tests.chat_server import ChatServer, Received, Reply
 
@@ -78,21 +78,7 @@ def start(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def settings(start: Path, url: str, **given: Any) -> LamerSettings:
-    options: dict[str, Any] = {"lora_rank": 4, "rollout_url": url, **given}
-    return LamerSettings(
-        str(start),
-        environments=(ENVIRONMENT,),
-        device="cpu",
-        steps=2,
-        tasks=2,
-        episodes=2,
-        episodes_per_task=4,
-        minibatches=2,
-        max_tokens=6,
-        learning_rate=0.05,
-        checkpoint_steps=1,
-        **options,
-    )
+    return lamer_settings(start, **{"lora_rank": 4, "rollout_url": url, **given})
 
 
 def test_a_server_answers_with_the_weights_as_they_are_now(start: Path, tmp_path: Path) -> None:
