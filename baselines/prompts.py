@@ -5,7 +5,10 @@ beginning of the answer. The page of rules, constant for an environment, is left
 the admissible actions, which a board shows anyway. Of earlier attempts it shows, oldest first,
 their actions and what the last one led to (memory ``history`` and ``both``), and then the last
 reflection (``reflection`` and ``both``). A reflection supersedes the ones before it: it is written
-with the former one in view, and repeating all of them would triple the prompt.
+with the former one in view, and repeating all of them would triple the prompt. In Sokoban, where
+an attempt's pushes are all that there is to remember, a reflection is about its own attempt, and
+the prompt shows what the memory says of the present arrangement of boxes: the pushes that failed
+attempts made from it.
 
 `chat` is what any other language model reads, in the order of the LaMer paper (arXiv 2512.16848):
 role and rules, how the task begins, earlier attempts, this attempt, possible actions, instruction.
@@ -15,10 +18,10 @@ What is the same for many prompts comes first, so that it need not be read again
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Literal
 
-from baselines.explorer.sokoban import Rules, cell_name, pushes_made
+from baselines.explorer.sokoban import Rules, cell_name, pushes_made, tried_here
 from lamer_bench.agent import PastEpisode, PastTurn, View
 
 Message = dict[str, str]
@@ -32,15 +35,13 @@ true of a board's rows)."""
 
 def compact(view: View, kind: Literal["act", "reflect"]) -> str:
     """The prompt of a small model; the model's text continues it."""
+    if view.family.startswith("sokoban"):
+        return "\n".join(_sokoban(view, kind))
     parts = [text for episode in view.earlier for text in _history(episode)]
     if view.earlier and view.earlier[-1].reflection:
         parts.append(view.earlier[-1].reflection)
-    parts.append(view.observation)
-    if view.family.startswith("sokoban"):
-        parts.append(_sokoban_note(view, kind))
     begun = lead_in(view, kind)
-    parts.append(f"{PAUSE} {begun}" if kind == "act" else begun)
-    return "\n".join(parts)
+    return "\n".join([*parts, view.observation, f"{PAUSE} {begun}" if kind == "act" else begun])
 
 
 def _history(episode: PastEpisode) -> list[str]:
@@ -63,18 +64,24 @@ def lead_in(view: View, kind: Literal["act", "reflect"]) -> str:
     return "push" if view.family.startswith("sokoban") else "<action>"
 
 
-def _sokoban_note(view: View, kind: Literal["act", "reflect"]) -> str:
-    """What a board does not show: how many moves a turn holds; looking back, how the attempt began
-    and its first pushes."""
+def _sokoban(view: View, kind: Literal["act", "reflect"]) -> list[str]:
+    """The board; before an action what was tried from here and how many moves a turn holds, looking
+    back the attempt's first pushes."""
     rules = Rules.read(view.rules)
-    if kind == "act":
-        return f"{rules.moves_per_turn} moves"
-    pushes = pushes_made(rules, view.turns)[:REMEMBERED_PUSHES]
-    pushed = " ".join(["pushed", *(f"{cell_name(rules, box)} {way}" for box, way in pushes)])
-    return "\n".join([view.turns[0].observation, pushed])
+    if kind == "reflect":
+        pushes = pushes_made(rules, view.turns)[:REMEMBERED_PUSHES]
+        return [view.observation, _named("pushed", rules, pushes), lead_in(view, kind)]
+    tried = tried_here(view, rules)
+    shown = [_named("failed", rules, tried)] if tried else []
+    moves = f"{rules.moves_per_turn} moves"
+    return [view.observation, *shown, moves, f"{PAUSE} {lead_in(view, kind)}"]
 
 
-REMEMBERED_PUSHES = 8
+def _named(what: str, rules: Rules, pushes: Iterable[tuple[int, str]]) -> str:
+    return " ".join([what, *(f"{cell_name(rules, box)} {way}" for box, way in pushes)])
+
+
+REMEMBERED_PUSHES = 12
 """Pushes of an attempt that its reflection is written from."""
 CLOSING_TAGS = {"act": "</action>", "reflect": "</remark>"}
 

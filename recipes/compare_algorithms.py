@@ -6,8 +6,8 @@ Plays the policies that recipes/train_algorithms.sh leaves under
 ``runs/training/<family>/<algorithm>-seed<n>/policy`` on 200 test tasks of each level: three
 sequential attempts with the algorithm's own memory and three memory-wiped control episodes. Runs
 that are complete are not played again. Writes docs/results/algorithms.csv (one line for each run),
-docs/results/algorithms_tests.csv (LaMer against each other algorithm) and the tables in
-docs/results.md.
+docs/results/algorithms_tests.csv (LaMer against each other algorithm), the figures beside them
+(seed 0) and the tables in docs/results.md.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ import argparse
 import csv
 import os
 import re
+import shutil
+import tempfile
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -27,7 +29,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 import numpy as np
 
 from baselines.language_agent import SHIPPED_TEMPERATURE, LanguageAgent
-from lamer_bench import metrics
+from lamer_bench import metrics, plots
 from lamer_bench.env import environment_ids
 from lamer_bench.runner import run
 from lamer_bench.scores import Scores, gains, interval_over_tasks, score_run
@@ -36,6 +38,7 @@ ROOT = Path(__file__).resolve().parent.parent
 MEMORY = {"supervised": "reflection", "lamer": "reflection"}
 """Everything else was trained without a memory and retries without one."""
 ORDER = ["supervised", "ppo", "rloo", "grpo", "gigpo", "lamer"]
+FIGURES = ("pass-at-k", "diversity")
 _FOLDER = re.compile(r"(?P<algorithm>[a-z]+)(?:-seed(?P<seed>\d+))?")
 
 
@@ -55,6 +58,7 @@ class Played:
     environment: str
     policy: Policy
     scores: Scores
+    folder: Path
     tokens: int
     """Prompt and answer tokens of the trials with memory, for each task."""
 
@@ -90,6 +94,7 @@ def main() -> None:
         page = ROOT / "docs" / "results.md"
         replace_between(page, "algorithms", markdown(list(mean_rows(played))))
         replace_between(page, "algorithm tests", markdown(tests))
+        draw(played, results)
 
 
 def policies(parent: Path) -> list[Policy]:
@@ -115,7 +120,16 @@ def play(policy: Policy, environment: str, runs: Path, tasks: int) -> Played:
     )
     scores = score_run(folder)
     tokens = scores.cost.prompt_tokens + scores.cost.answer_tokens
-    return Played(environment, policy, scores, round(tokens / tasks))
+    return Played(environment, policy, scores, folder, round(tokens / tasks))
+
+
+def draw(played: Iterable[Played], results: Path) -> None:
+    """Figures of the policies of seed 0, as SVG."""
+    folders = [one.folder for one in played if one.policy.seed == 0]
+    with tempfile.TemporaryDirectory() as scratch:
+        for file in plots.plot(folders, FIGURES, scratch):
+            if file.suffix == ".svg":
+                shutil.copy(file, results / f"algorithms-{file.name}")
 
 
 def run_row(played: Played) -> dict[str, Any]:

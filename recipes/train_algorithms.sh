@@ -58,23 +58,15 @@ algorithms)
             --environments '{"minesweeper-hard": 4, "minesweeper-medium": 3, "minesweeper-easy": 1,
                              "minesweeper-paper": 1}'
     else
-        # solutions first, then notes that say which push lost, then the policy's own failures
+        # solutions first, then the policy's own failures
         supervised first --steps 4000 \
             --size '{"width": 96, "layers": 6, "heads": 3, "mlp_width": 288}' \
-            --population '{"remember": 0.3, "slip": 0.15}' \
+            --population '{"remember": 0.8, "slip": 0.1}' \
             --environments '{"sokoban-easy": 2, "sokoban-medium": 4, "sokoban-paper": 1,
-                             "sokoban-hard": 2, "environments.practice:SokobanPractice-*": 4}'
-        supervised second --start "$out/first/policy" --first-chunk 2000 --steps 900 \
-            --learning-rate 0.0015 --muon-rate 0.01 --population '{"remember": 0.6, "slip": 0.1}' \
-            --environments '{"sokoban-easy": 1, "sokoban-medium": 4, "sokoban-paper": 1,
-                             "sokoban-hard": 3, "environments.practice:SokobanPractice-*": 3}'
-        supervised third --start "$out/second/policy" --first-chunk 3000 --steps 1500 \
-            --learning-rate 0.0015 --muon-rate 0.01 --population '{"remember": 0.8, "slip": 0.15}' \
-            --environments '{"sokoban-easy": 1, "sokoban-medium": 4, "sokoban-paper": 1,
-                             "sokoban-hard": 4, "environments.practice:SokobanPractice-*": 3}'
-        supervised supervised --start "$out/third/policy" --player "$out/third/policy" \
-            --first-chunk 20000 --chunk-trials 512 --steps 800 \
-            --learning-rate 0.001 --muon-rate 0.006 --population '{"remember": 1.0, "slip": 0.05}' \
+                             "sokoban-hard": 3, "environments.practice:SokobanPractice-*": 4}'
+        supervised supervised --start "$out/first/policy" --player "$out/first/policy" \
+            --first-chunk 20000 --chunk-trials 512 --steps 1200 \
+            --learning-rate 0.0015 --muon-rate 0.01 --population '{"remember": 1.0, "slip": 0.05}' \
             --environments '{"sokoban-easy": 1, "sokoban-medium": 3, "sokoban-paper": 1,
                              "sokoban-hard": 6, "environments.practice:SokobanPractice-*": 1}'
     fi

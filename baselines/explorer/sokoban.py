@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from heapq import heappop, heappush
@@ -361,22 +361,39 @@ def pushes_made(rules: Rules, turns: Sequence[PastTurn]) -> list[tuple[int, str]
 
 def failed_boxes(view: View, rules: Rules) -> set[Boxes]:
     """Every arrangement of boxes that earlier attempts reached, from their turns or reflections."""
-    room, position = read_board(rules, view.observation)
-    failed = set()
+    return {after for _, _, after in earlier_pushes(view, rules)}
+
+
+def tried_here(view: View, rules: Rules) -> list[tuple[int, str]]:
+    """The pushes, as of `pushes_made`, that earlier attempts made from the present arrangement of
+    boxes, each once, as far as the memory tells."""
+    boxes = read_board(rules, view.observation)[1].boxes
+    tried = (
+        (box, way)
+        for before, (box, way), _ in earlier_pushes(view, rules)
+        if before == boxes and box in boxes
+    )
+    return list(dict.fromkeys(tried))
+
+
+def earlier_pushes(view: View, rules: Rules) -> Iterator[tuple[Boxes, tuple[int, str], Boxes]]:
+    """All pushes of earlier attempts, from their turns or else their reflections, each with the
+    boxes before and after it. What a reflection makes up leads to boxes that are nowhere."""
+    first = view.turns[0].observation if view.turns else view.observation
+    room, start = read_board(rules, first)
     for episode in view.earlier:
-        boxes = position.boxes
         if episode.turns:
             made = pushes_made(rules, episode.turns)
-            boxes = read_board(rules, episode.turns[0].observation)[1].boxes
         else:
             made = [
                 ((int(row) - 1) * rules.columns + int(column) - 1, direction)
                 for row, column, direction in _PUSH.findall(episode.reflection)
             ]
+        boxes = start.boxes
         for box, direction in made:
-            boxes = boxes - {box} | {box + room.steps[direction]}
-            failed.add(boxes)
-    return failed
+            after = boxes - {box} | {box + room.steps[direction]}
+            yield boxes, (box, direction), after
+            boxes = after
 
 
 def cell_name(rules: Rules, cell: int) -> str:

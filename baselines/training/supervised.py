@@ -37,7 +37,7 @@ from lamer_bench.task import split_environment_id
 
 MAP_WEIGHT = 10.0
 """Of the mean over cells; 36 cells hold more to learn from than one action."""
-MAPS = 7
+MAPS = 3
 """Maps of a decision at most."""
 
 

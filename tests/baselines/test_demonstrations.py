@@ -6,13 +6,13 @@ import pytest
 
 pytest.importorskip("torch", reason="torch is in the [train] extra")
 
-from baselines.explorer.sokoban import Rules, read_board
+from baselines.explorer.sokoban import Rules, read_board, tried_here
 from baselines.training.corrections import Corrected
 from baselines.training.demonstrations import Demonstration, Population, Rows, batches, demonstrate
 from baselines.training.model import ModelSize, build_model, build_tokenizer, save_policy
 from baselines.training.supervised import levels_of
 from baselines.training.teachers import TEACHERS
-from baselines.training.teachers.sokoban import Solutions, _likely, _looks_good, named_pushes
+from baselines.training.teachers.sokoban import Solutions, _likely, _looks_good
 from lamer_bench import Task, make
 from lamer_bench.agent import PastEpisode, View
 
@@ -140,10 +140,11 @@ def ways_of(view: View, population: Population) -> set[str]:
     return set(decision.choices[1])
 
 
-def test_who_remembers_does_not_slip_into_a_push_that_lost() -> None:
+def test_who_remembers_does_not_slip_into_a_push_that_was_tried_from_here() -> None:
+    # (4,4) up comes from another arrangement of boxes
     named = sokoban_view("<remark> (3,3) right (4,4) up </remark>")
     rules = Rules.read(named.rules)
-    assert named_pushes(named, rules) == {(2 * 6 + 2, "right"), (3 * 6 + 3, "up")}
+    assert tried_here(named, rules) == [(2 * 6 + 2, "right")]
     # right and down bring the box nearer; both begin a shortest solution, so both stay right
     assert ways_of(named, Population(slip=0.5)) == {"right", "down"}
     room, position = read_board(rules, named.observation)
@@ -155,11 +156,12 @@ def test_who_remembers_does_not_slip_into_a_push_that_lost() -> None:
     assert {push.moves[-1] for push in forgetful} == {"right", "down"}
 
 
-def test_a_reflection_names_the_push_that_lost() -> None:
-    solutions = Solutions(*read_board(Rules.read(make("sokoban-easy").rules()), ROOM.strip()))
-    assert solutions.losing_push(["down", "right", "up"]) is None
-    # the second push to the right puts the box against the wall, where no target is
-    assert solutions.losing_push(["down", "right", "right", "left"]) == (2 * 6 + 3, "right")
+def test_a_sokoban_reflection_lists_the_attempts_pushes() -> None:
+    for demonstration in shown("sokoban-medium"):
+        if demonstration.kind == "reflect":
+            prompt, answer = words(demonstration.prompt), words(demonstration.answer)
+            assert answer[-1] == "</remark>"
+            assert prompt[-len(answer) - 2 :] == ["pushed", *answer[:-1], "\n", "<remark>"]
 
 
 def test_the_moves_lead_to_the_push_that_is_named() -> None:
@@ -200,7 +202,7 @@ def test_a_star_stands_for_all_levels() -> None:
 def test_a_policys_own_trials_are_marked_by_the_teacher(tmp_path: Path) -> None:
     save_policy(build_model(TOKENIZER, SIZE, seed=0), TOKENIZER, tmp_path / "policy", {})
     player = Corrected(tmp_path / "policy", 1.0, TOKENIZER)
-    trials = [("sokoban-medium", number, TEACHERS["sokoban"]) for number in range(4)]
+    trials = [("minesweeper-easy", number, TEACHERS["minesweeper"]) for number in range(4)]
     shown = list(player.demonstrate(trials, Population()))
     assert {one.kind for one in shown} == {"act", "reflect"}
     # an untrained policy writes nonsense, and still only what is right is shown

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from baselines.explorer.sokoban import Rules, cell_name, pushes_made
 from baselines.language_agent import WEIGHTS, load_tokenizer
 from baselines.prompts import compact
 from lamer_bench import Answer, Ask, Task, TrialPlan, make, play
-from lamer_bench.agent import Memory
+from lamer_bench.agent import Memory, PastEpisode
 
 VAULT = "tests.toys:Vault-easy"
 PAUSE = "1 2 3 4 5 6"
@@ -84,20 +87,58 @@ def test_both_are_the_history_and_then_the_last_reflection() -> None:
     assert looking_back.endswith(f"\n<remark>first</remark>\n{board(before_last)}\n<remark>")
 
 
-@pytest.mark.parametrize("memory", ["history", "both"])
-def test_turns_of_an_attempt_are_told_apart(memory: Memory) -> None:
-    reflection = ["<remark>noted</remark>"] if memory == "both" else []
-    moves = ["up, left", "nonsense", "down"]
-    answers = [f"<action>{move}</action>" for move in moves]
-    asks = asked("sokoban-medium", memory, answers)
-    turn_limit = asks[0].view.turn_limit
-    rest = ["<action>up</action>"] * (turn_limit - len(moves))
-    second = asked(
-        "sokoban-medium", memory, [f"<action>{m}</action>" for m in moves] + rest + reflection
+def test_turns_of_an_attempt_are_told_apart() -> None:
+    answers = [f"<action>{cell}</action>" for cell in ("(1,1)", "nonsense", "(6,6)")]
+    asks = asked("minesweeper-hard", "history", answers)
+    trial = play(
+        make("minesweeper-hard"),
+        TrialPlan(Task("minesweeper-hard", "val", 3), num_episodes=3, memory="history"),
     )
-    text = compact(second[-1].view, "act")
-    told = " / ".join(["up, left", "-", "down", *["up"] * (turn_limit - len(moves))])
-    assert text.startswith(f"Actions: {told}\n")
+    ask, number = next(trial), 0
+    while ask.view.episode == 0:
+        ask = trial.send(Answer(answers[number] if number < 3 else "nonsense"))
+        number += 1
+    told = " / ".join(["(1,1)", "-", "(6,6)", *["-"] * (number - 3)])
+    assert asks[1].view.turns[0].action == "(1,1)"
+    assert compact(ask.view, "act").startswith(f"Actions: {told}\n")
+
+
+def sokoban(memory: Memory) -> tuple[list[Ask], tuple[int, str]]:
+    """The questions of a failed attempt at a room of `medium`, which begins as the solution does,
+    and the first one of the second attempt; and the first push."""
+    task = Task("sokoban-medium", "val", 3)
+    env = make("sokoban-medium")
+    env.load(task)
+    answers = [f"<action>{action}</action>" for action in env.solution()[:-1]]
+    trial = play(env, TrialPlan(task, num_episodes=2, memory=memory))
+    asks = [next(trial)]
+    for turn in range(asks[0].view.turn_limit):
+        asks.append(trial.send(Answer(answers[turn] if turn < len(answers) else "nonsense")))
+    rules = Rules.read(asks[0].view.rules)
+    pushes = pushes_made(rules, asks[len(answers)].view.turns)
+    if asks[-1].kind == "reflect":
+        *_, pushed, lead_in = compact(asks[-1].view, "reflect").splitlines()
+        told = " ".join(f"{cell_name(rules, box)} {way}" for box, way in pushes)
+        assert (pushed, lead_in) == (f"pushed {told}", "<remark>")
+        asks.append(trial.send(Answer(f"<remark>{told}</remark>")))
+    return asks, pushes[0]
+
+
+@pytest.mark.parametrize("memory", ["none", "history", "reflection", "both"])
+def test_a_sokoban_prompt_shows_what_was_tried_from_here(memory: Memory) -> None:
+    asks, (box, way) = sokoban(memory)
+    first, second = asks[0], asks[-1]
+    name = cell_name(Rules.read(first.view.rules), box)
+    assert compact(first.view, "act") == f"{board(first)}\n3 moves\n{PAUSE} push"
+    tried = "" if memory == "none" else f"failed {name} {way}\n"
+    assert compact(second.view, "act") == f"{board(second)}\n{tried}3 moves\n{PAUSE} push"
+
+
+def test_a_made_up_sokoban_reflection_changes_nothing() -> None:
+    view = sokoban("none")[0][0].view
+    for text in ("", "push (3,3", "(3,3) sideways", "(999,0) up", "(9,9) up (1,1) left", "failed"):
+        told = replace(view, memory="reflection", earlier=[PastEpisode(reflection=text)])
+        assert compact(told, "act") == compact(view, "act")
 
 
 def test_the_tokenizer_of_the_shipped_weights_knows_the_history() -> None:

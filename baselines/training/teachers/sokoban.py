@@ -1,18 +1,19 @@
-"""What Sokoban's demonstrations show: shortest solutions, and pushes that lost not made twice.
+"""What Sokoban's demonstrations show: shortest solutions, and failed attempts not repeated.
 
 A room's state graph is searched once; with the distance of every state known, so are all equally
-good moves, and the push after which a room could no longer be won. Nothing is hidden, so that
-memory is worth nothing to a player without error; it is worth a lot to one that errs the same way
-each time: a language model repeats the very push that lost in every second retry. So a reflection
-names the losing pushes, and who remembers does not slip into them again.
+good moves. Nothing is hidden, so that memory is worth nothing to a player without error; it is
+worth a lot to one that errs the same way each time: a language model repeats the very push that
+lost in every second retry. So a reflection lists the pushes of its attempt, the prompt shows those
+of them that were made from the present arrangement of boxes (`baselines.prompts`), and who
+remembers does not slip into them again. Which of them lost is not told: how far to trust a push
+that was tried in vain is learnt from the policy's own failures (`corrections`).
 """
 
 from __future__ import annotations
 
 import random
-import re
 from collections import deque
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from math import inf
@@ -26,16 +27,13 @@ from baselines.explorer.sokoban import (
     Room,
     Rules,
     cell_name,
+    pushes_made,
     read_board,
+    tried_here,
 )
-from baselines.prompts import CLOSING_TAGS
+from baselines.prompts import CLOSING_TAGS, REMEMBERED_PUSHES
 from baselines.training.demonstrations import Decision, Population
 from lamer_bench.agent import View
-
-_PUSH = re.compile(r"\((\d+),(\d+)\) (up|down|left|right)")
-
-NamedPush = tuple[int, str]
-"""Cell of the box before, direction."""
 
 
 @dataclass
@@ -87,30 +85,11 @@ class Solutions:
         least = min(costs, default=inf)
         return [push for push, cost in zip(pushes, costs, strict=True) if cost == least < inf]
 
-    def losing_push(self, actions: Iterable[str]) -> NamedPush | None:
-        """The push of an attempt after which the room cannot be won; None where it still can."""
-        position = self.start
-        for direction in actions:
-            after = self.room.move(position, direction)
-            if after not in self.moves_left:
-                return after.player, direction  # where the box stood
-            position = after
-        return None
-
 
 @lru_cache(maxsize=8)
 def solutions_from(rules: Rules, observation: str) -> Solutions:
     """Kept for the next attempts at the same room."""
     return Solutions(*read_board(rules, observation))
-
-
-def named_pushes(view: View, rules: Rules) -> set[NamedPush]:
-    """What the last reflection says of failed attempts; nothing where there is none."""
-    text = view.earlier[-1].reflection if view.earlier else ""
-    return {
-        ((int(row) - 1) * rules.columns + int(column) - 1, way)
-        for row, column, way in _PUSH.findall(text)
-    }
 
 
 class SokobanTeacher:
@@ -123,7 +102,7 @@ class SokobanTeacher:
     ) -> Decision | None:
         """A push, then as many moves as a turn holds, then the end of the answer.
 
-        A slip is a push that looks good; who remembers makes none that a reflection named. Where
+        A slip is a push that looks good; who remembers makes none that was tried from here. Where
         the room is lost there is nothing to learn: the player goes on with slips.
         """
         rules = Rules.read(view.rules)
@@ -131,13 +110,13 @@ class SokobanTeacher:
         if "solutions" not in view.state:
             view.state["solutions"] = solutions_from(rules, view.observation)
         solutions: Solutions = view.state["solutions"]
-        named = named_pushes(view, rules)
+        tried = set(tried_here(view, rules))
         pushes = room.pushes(start)
         if not pushes:
             return None
         best = solutions.best_pushes(pushes)
         tempting = [push for push in pushes if _looks_good(room, push)] or pushes
-        heeding = [p for p in tempting if (p.box, p.moves[-1]) not in named] or tempting
+        heeding = [p for p in tempting if (p.box, p.moves[-1]) not in tried] or tempting
         remembers = rng.random() < population.remember
         slips = rng.random() < randomness or not best
         pushed = rng.choice(best if not slips else heeding if remembers else tempting)
@@ -161,7 +140,7 @@ class SokobanTeacher:
         by_way = shares((p.moves[-1], share) for p, share in likely if p.box == pushed.box)
         by_way = by_way or {pushed.moves[-1]: 1.0}  # a slip, in a population that never slips
         choices = [by_cell, by_way, {"<action>": 1.0}, *walked, {CLOSING_TAGS["act"]: 1.0}]
-        return Decision(answer, choices, self._maps(rules, room, start, best, named))
+        return Decision(answer, choices, self._maps(rules, room, start, best))
 
     def _maps(
         self,
@@ -169,30 +148,21 @@ class SokobanTeacher:
         room: Room,
         position: Position,
         best: Sequence[Push],
-        named: Collection[NamedPush],
     ) -> NDArray[np.float32]:
         """Inside the outer wall: where the player can walk, from where a lone box can be brought to
-        a target, the boxes that a shortest solution pushes next; and, where a reflection names
-        pushes, its boxes for each direction."""
-        maps = np.zeros((3 + len(room.steps), rules.rows * rules.columns), np.float32)
+        a target, the boxes that a shortest solution pushes next."""
+        maps = np.zeros((3, rules.rows * rules.columns), np.float32)
         maps[0, list(room.reachable(position))] = 1.0
         maps[1, [cell for pushes in room.pushes_to for cell in pushes]] = 1.0
         for push in best:
             maps[2, push.box] += 1 / len(best)
-        for box, way in named:
-            maps[3 + list(room.steps).index(way), box] = 1.0
-        used = maps if named else maps[:3]
-        return used.reshape(-1, rules.rows, rules.columns)[:, 1:-1].clip(max=1.0)
+        return maps.reshape(-1, rules.rows, rules.columns)[:, 1:-1].clip(max=1.0)
 
     def reflect(self, view: View) -> str:
-        """The pushes that lost, of all attempts."""
+        """The attempt's first pushes."""
         rules = Rules.read(view.rules)
-        named = named_pushes(view, rules)
-        solutions = solutions_from(rules, view.turns[0].observation)
-        moves = [move for turn in view.turns if turn.action for move in turn.action.split(", ")]
-        losing = solutions.losing_push(moves)
-        named |= {losing} if losing else set()
-        lines = (f"{cell_name(rules, box)} {way}" for box, way in sorted(named))
+        pushes = pushes_made(rules, view.turns)[:REMEMBERED_PUSHES]
+        lines = (f"{cell_name(rules, box)} {way}" for box, way in pushes)
         return " ".join([*lines, CLOSING_TAGS["reflect"]])
 
 
