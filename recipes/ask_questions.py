@@ -11,35 +11,40 @@ training?
 
 Plays the policies that recipes/train_algorithms.sh leaves under ``<training>/<family>/`` and, with
 "variants", under ``<training>/<family>/variants/`` on 200 test tasks each; what was not trained is
-left out. Complete runs are not played again. Writes docs/results/questions.csv and the table in
+left out. Complete runs are not played again. Writes docs/results/questions.csv,
+docs/results/leads.csv (LaMer against GiGPO task by task, where both played) and their tables in
 docs/results.md.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from compare_algorithms import (
     MEMORY,
     ROOT,
     NamedAgent,
+    Played,
     Policy,
     markdown,
     policies,
     replace_between,
+    run_row,
+    with_interval,
     write_csv,
 )
 from question_levels import EPISODES
 
 from baselines.language_agent import SHIPPED_TEMPERATURE
 from baselines.random_first import RandomFirst
+from lamer_bench import metrics
 from lamer_bench.agent import Agent
 from lamer_bench.runner import run
-from lamer_bench.scores import Scores, score_run
 
 LEVELS = {"minesweeper": "hard", "sokoban": "hard"}
 """Where a family's questions are asked: the level with the most room for a second attempt."""
@@ -70,13 +75,18 @@ def main() -> None:
     parser.add_argument("--families", nargs="+", default=list(LEVELS), choices=list(LEVELS))
     parser.add_argument("--no-docs", action="store_true", help="play and print only")
     options = parser.parse_args()
-    rows = []
+    played: list[tuple[Case, Played]] = []
     for family in options.families:
         for case in cases(family, options.training / family):
-            rows.append(row(case, play(case, options.runs, options.tasks)))
-            print(markdown(rows[-1:]), flush=True)
+            played.append((case, play(case, options.runs, options.tasks)))
+            print(markdown([row(*played[-1])]), flush=True)
+    rows, lead_rows = [row(*one) for one in played], list(leads(played))
+    raw = [{"question": case.question, "case": case.case, **run_row(one)} for case, one in played]
+    print(markdown(lead_rows))
     if not options.no_docs:
-        write_csv(ROOT / "docs" / "results" / "questions.csv", rows)
+        write_csv(ROOT / "docs" / "results" / "leads.csv", lead_rows)
+        replace_between(ROOT / "docs" / "results.md", "leads", markdown(lead_rows))
+        write_csv(ROOT / "docs" / "results" / "questions.csv", raw)
         replace_between(ROOT / "docs" / "results.md", "questions", markdown(rows))
 
 
@@ -92,9 +102,7 @@ def cases(family: str, folder: Path) -> Iterator[Case]:
             yield Case("b", environment, lamer, f"memory {memory}", memory)
     for algorithm, policy in trained.items():
         memory = MEMORY.get(algorithm, "none")
-        for degrees in (0.6, 1.0):
-            name = f"temperature {degrees}"
-            yield Case("temperature", environment, policy, name, memory, temperature=degrees)
+        yield Case("temperature", environment, policy, "temperature 1.0", memory, temperature=1.0)
         if memory == "none":
             yield Case("c", environment, policy, "with reflections", "reflection")
         if family == "sokoban":
@@ -116,7 +124,7 @@ def cases(family: str, folder: Path) -> Iterator[Case]:
             yield Case(question, environment, policy, variant.replace("_", " "), memory)
 
 
-def play(case: Case, runs: Path, tasks: int) -> Scores:
+def play(case: Case, runs: Path, tasks: int) -> Played:
     """Play a case, unless that run is there already."""
     agent: Agent = NamedAgent(case.policy, case.temperature)
     if case.is_random_first:
@@ -133,6 +141,32 @@ def play(case: Case, runs: Path, tasks: int) -> Scores:
     return score_run(folder)
 
 
+def leads(played: Sequence[tuple[Case, Played]]) -> Iterator[dict[str, Any]]:
+    """LaMer's pass@3, with reflections, minus GiGPO's, without a memory, on the same tasks of the
+    levels that neither was trained on; and the same of the entropies."""
+    by_agent = {
+        (case.environment, case.policy.algorithm): (case, one.scores)
+        for case, one in played
+        if case.question in ("mines", "above")
+    }
+    for (environment, algorithm), (case, lamer) in by_agent.items():
+        if algorithm != "lamer" or (environment, "gigpo") not in by_agent:
+            continue
+        gigpo = by_agent[environment, "gigpo"][1]
+        pairs = list(zip(lamer.tasks, gigpo.tasks, strict=True))
+        gap = np.array([one.pass_at[-1] - other.pass_at[-1] for one, other in pairs])
+        entropy = [one.trajectory_entropy - other.trajectory_entropy for one, other in pairs]
+        wins, losses = int((gap > 0).sum()), int((gap < 0).sum())
+        yield {
+            "question": case.question,
+            "environment": environment.rpartition(":")[2],
+            "GiGPO pass@3": f"{100 * np.mean([task.pass_at[-1] for task in gigpo.tasks]):.1f}",
+            "LaMer minus GiGPO": with_interval(gap, 100),
+            "p": f"{metrics.sign_test_p(wins, losses):.2g}",
+            "entropy": with_interval(np.array(entropy), 1),
+        }
+
+
 def row(case: Case, scores: Scores) -> dict[str, Any]:
     """One line of the table; shares in percent, 95 % intervals."""
 
@@ -142,6 +176,7 @@ def row(case: Case, scores: Scores) -> dict[str, Any]:
         low, high = estimate.interval
         return f"{100 * estimate.value:.1f} [{100 * low:.1f}, {100 * high:.1f}]"
 
+    scores = played.scores
     passed = [share(estimate) for estimate in scores.pass_at]
     control = scores.independent_pass_at[-1]
     entropy = scores.trajectory_entropy

@@ -118,6 +118,11 @@ def play(policy: Policy, environment: str, runs: Path, tasks: int) -> Played:
         memory=MEMORY.get(policy.algorithm, "none"),
         out=runs / environment / f"{policy.algorithm}-seed{policy.seed}",
     )
+    return read(policy, environment, folder, tasks)
+
+
+def read(policy: Policy, environment: str, folder: Path, tasks: int) -> Played:
+    """What a run folder holds."""
     scores = score_run(folder)
     tokens = scores.cost.prompt_tokens + scores.cost.answer_tokens
     return Played(environment, policy, scores, folder, round(tokens / tasks))
@@ -144,11 +149,12 @@ def run_row(played: Played) -> dict[str, Any]:
         "memory": played.scores.settings.memory,
         "tasks": scores["tasks"],
     }
-    for k in ("1", "2", "3"):
-        row[f"pass_at_{k}"] = scores["pass_at"][k]
-        row[f"pass_at_{k}_low"], row[f"pass_at_{k}_high"] = scores["pass_at_ci"][k]
+    for k in ("1", "2", "3"):  # the last two are empty where there was one attempt only
+        row[f"pass_at_{k}"] = scores["pass_at"].get(k)
+        low, high = scores["pass_at_ci"].get(k, (None, None))
+        row[f"pass_at_{k}_low"], row[f"pass_at_{k}_high"] = low, high
     row |= {
-        "control_pass_at_3": scores["independent_pass_at"]["3"],
+        "control_pass_at_3": scores["independent_pass_at"].get("3"),
         "gain": scores["gain"],
         "gain_low": scores["gain_ci"][0],
         "gain_high": scores["gain_ci"][1],
