@@ -33,6 +33,7 @@ from compare_algorithms import (
     Policy,
     markdown,
     policies,
+    read,
     replace_between,
     run_row,
     with_interval,
@@ -138,7 +139,7 @@ def play(case: Case, runs: Path, tasks: int) -> Played:
         memory=case.memory,
         out=runs / case.environment.rpartition(":")[2] / name,
     )
-    return score_run(folder)
+    return read(case.policy, case.environment.rpartition(":")[2], folder, tasks)
 
 
 def leads(played: Sequence[tuple[Case, Played]]) -> Iterator[dict[str, Any]]:
@@ -167,7 +168,7 @@ def leads(played: Sequence[tuple[Case, Played]]) -> Iterator[dict[str, Any]]:
         }
 
 
-def row(case: Case, scores: Scores) -> dict[str, Any]:
+def row(case: Case, played: Played) -> dict[str, Any]:
     """One line of the table; shares in percent, 95 % intervals."""
 
     def share(estimate: Any) -> str:
