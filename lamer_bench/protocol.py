@@ -145,7 +145,7 @@ class _Table:
         state: dict[str, Any],
     ) -> View:
         plan = self.plan
-        stream = f"agent/{plan.seed}/{plan.kind}/{plan.repeat}/{index}/{len(past)}"
+        stream = answer_stream(plan, index, len(past))
         return View(
             environment=self.env.environment,
             rules=self._rules,
@@ -163,6 +163,11 @@ class _Table:
             solution=self._solution,
             make_rng=lambda: plan.task.rng(stream),
         )
+
+
+def answer_stream(plan: TrialPlan, episode: int, turn: int) -> str:
+    """Purpose of the stream that an answer is drawn from, for `Task.rng`."""
+    return f"agent/{plan.seed}/{plan.kind}/{plan.repeat}/{episode}/{turn}"
 
 
 def clean(text: str) -> str:

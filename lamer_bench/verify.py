@@ -48,7 +48,7 @@ from lamer_bench.record import (
 )
 from lamer_bench.replay import options_text
 from lamer_bench.scores import Price, Scores, num_expected_trials, score
-from lamer_bench.task import Task
+from lamer_bench.task import SPLITS, Task
 
 _LONGEST = 80
 """Characters of a value that a divergence quotes."""
@@ -241,6 +241,8 @@ def _expected_limits(settings: Settings, env: TextEnv) -> dict[str, float]:
 
 
 def _check_suite(settings: Settings, env: TextEnv) -> None:
+    if settings.split not in SPLITS:
+        raise _Diverged(_differs("split", " or ".join(SPLITS), settings.split))
     name = suites.DEFAULT_SUITE if settings.suite is None else settings.suite.name
     if name not in suites.suite_names():
         raise _Diverged(Divergence("suite", " or ".join(suites.suite_names()), _short(name)))

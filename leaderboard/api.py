@@ -40,9 +40,9 @@ def board() -> Board:
 @api.post("/api/v1/submissions")
 def submit() -> Any:
     """Take a bundle. The same one again is the same entry."""
-    token = _token()
+    token = bearer()
     limiter: Limiter = current_app.extensions["submissions"]
-    _wait(limiter.seconds_to_wait(token.name))
+    refuse_for(limiter.seconds_to_wait(token.name))
     if not request.content_length:
         abort(411, "A bundle is sent with its Content-Length.")
     limiter.note(token.name)
@@ -73,7 +73,7 @@ def _taken(path: Path, token: Token) -> Any:
     if known is None:
         day = datetime.now(UTC) - timedelta(days=1)
         if database.num_submitted_since(token.name, day) >= token.quota:
-            _wait(3600.0, f"{token.name} has used its {token.quota} submissions of this day.")
+            refuse_for(3600.0, f"{token.name} has used its {token.quota} runs of this day.")
         os.replace(path, board().config.bundle(digest))
         known = database.entry(database.submit(digest, card, token.name))
     assert known is not None
@@ -102,7 +102,7 @@ def _submission(entry: Entry) -> dict[str, Any]:
 @api.post("/api/v1/entries/<int:identity>/withdraw")
 def withdraw(identity: int) -> Any:
     """Take one's own entry off the board; the audit log keeps the line."""
-    token = _token()
+    token = bearer()
     entry = board().database.entry(identity)
     if entry is None or entry.state not in ("verified", "pending"):
         abort(404, "No such entry stands on the board.")
@@ -112,11 +112,11 @@ def withdraw(identity: int) -> Any:
     return jsonify({"state": "withdrawn", "entry": identity})
 
 
-def _token() -> Token:
+def bearer() -> Token:
     """Whose token came with the request; 401 without one, 429 after many wrong ones."""
     limiter: Limiter = current_app.extensions["refusals"]
     address = request.remote_addr or "unknown"
-    _wait(limiter.seconds_to_wait(address))
+    refuse_for(limiter.seconds_to_wait(address))
     kind, _, text = request.headers.get("Authorization", "").partition(" ")
     token = board().database.token_of(text.strip()) if kind.lower() == "bearer" else None
     if token is None:
@@ -128,7 +128,8 @@ def _token() -> Token:
     return token
 
 
-def _wait(seconds: float, message: str = "Too many requests; wait and send it again.") -> None:
+def refuse_for(seconds: float, message: str = "Too many requests; wait and send it again.") -> None:
+    """Answer 429 where there is something to wait for."""
     if seconds > 0:
         response = jsonify({"error": message})
         response.status_code = 429
@@ -163,7 +164,14 @@ def table() -> Any:
     selection = _selection()
     rows = [row_json(row) for row in board().rows(selection)]
     covered = list(board().covered(selection))
-    return jsonify({"suite": selection.suite, "environments": covered, "rows": rows})
+    return jsonify(
+        {
+            "suite": selection.suite,
+            "split": selection.split,
+            "environments": covered,
+            "rows": rows,
+        }
+    )
 
 
 @api.get("/api/v1/table.csv")
@@ -302,6 +310,7 @@ def row_json(row: Row) -> dict[str, Any]:
         "submitted_at": row.entry.submitted_at.isoformat(),
         "environments": list(row.environments),
         "pass_at": {str(k): _value(value) for k, value in enumerate(row.pass_at, start=1)},
+        "sealed": _value(row.sealed),
         "control": _value(row.control),
         "gain": _value(row.gain),
         "trajectory_entropy": _value(row.entropy),
@@ -314,7 +323,15 @@ def _value(value: Value | None) -> Mapping[str, Any] | None:
     return None if value is None else asdict(value)
 
 
-_MEASURES = ("pass_at_1", "pass_at_2", "pass_at_3", "control", "gain", "trajectory_entropy")
+_MEASURES = (
+    "pass_at_1",
+    "pass_at_2",
+    "pass_at_3",
+    "sealed",
+    "control",
+    "gain",
+    "trajectory_entropy",
+)
 FLAT = (
     *("rank", "entry", "agent", "kind", "base_model", "memory", "submitter", "submitted_at"),
     *("trained_on_suite", "open_weights", "environments"),
