@@ -4,21 +4,26 @@ this file describes it."""
 from __future__ import annotations
 
 import csv
+import inspect
 import io
 import os
 import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any, NoReturn
 
 from flask import Blueprint, Response, abort, current_app, jsonify, request, send_file, url_for
 
+from lamer_bench.env import environment_class, make
+from lamer_bench.errors import LamerBenchError
+from lamer_bench.task import Task, split_environment_id
 from leaderboard.board import Board, Selection
 from leaderboard.bundles import BundleError, unpack
 from leaderboard.database import Token
-from leaderboard.entries import Entry
+from leaderboard.entries import Entry, Result
 from leaderboard.limits import Limiter
 from leaderboard.ranking import Row, Value, paired
 
@@ -158,6 +163,41 @@ def environments() -> Any:
     return jsonify({suite: board().environments(suite) for suite in board().suites})
 
 
+@api.get("/api/v1/environments/<environment>")
+def environment(environment: str) -> Any:
+    """One environment: what it is, its rules, an example."""
+    _known_environment(environment)
+    return jsonify({"environment": environment} | (described(environment) or {}))
+
+
+def _known_environment(name: str) -> None:
+    names = dict.fromkeys(one for suite in board().suites for one in board().environments(suite))
+    if name not in names:
+        abort(404, f"No environment of this board is called {name[:60]!r}.")
+
+
+@cache
+def described(environment: str) -> dict[str, str] | None:
+    """What an environment's docstring and its first test task say; None where it is not installed
+    any more."""
+    try:
+        cls = environment_class(environment)
+        env = make(environment)
+        env.load(Task(env.environment, "test", 0))
+        first, _ = env.reset()
+    except LamerBenchError:
+        return None
+    level = cls.levels[split_environment_id(environment)[1]]
+    text = inspect.cleandoc(cls.__doc__ or "").partition("\n\n")[0]
+    return {
+        "summary": " ".join(text.split()),
+        "level": getattr(level, "description", ""),
+        "rules": env.rules(),
+        "observation": first,
+        "turns": str(env.turn_limit),
+    }
+
+
 @api.get("/api/v1/table")
 def table() -> Any:
     """A ranked table."""
@@ -203,7 +243,7 @@ def table_parquet() -> Response:
 @api.get("/api/v1/entries/<int:identity>")
 def entry(identity: int) -> Any:
     """An entry with all scores of its runs."""
-    found = board().database.entry(identity)
+    found = board().entry(identity)
     if found is None:
         abort(404, "There is no such entry.")
     return jsonify(entry_json(found))
@@ -288,14 +328,19 @@ def entry_json(entry: Entry) -> dict[str, Any]:
         "suite": entry.suite,
         "submitted_at": entry.submitted_at.isoformat(),
         "decided_at": entry.decided_at.isoformat() if entry.decided_at else None,
-        "results": {
-            name: {
-                "scores": dict(result.scores),
-                "tasks": dict(result.tasks),
-                "turns": result.num_turns,
-            }
-            for name, result in entry.results.items()
-        },
+        "results": _results_json(entry.results),
+        "sealed": _results_json(entry.sealed),
+    }
+
+
+def _results_json(results: Mapping[str, Result]) -> dict[str, Any]:
+    return {
+        name: {
+            "scores": dict(result.scores),
+            "tasks": dict(result.tasks),
+            "turns": result.num_turns,
+        }
+        for name, result in results.items()
     }
 
 

@@ -80,7 +80,7 @@ def _broken(error: Exception) -> Any:
 
 def _failed(code: int, message: str) -> tuple[Response, int]:
     line = " ".join(message.split())
-    if request.path.startswith("/api/") or request.path == "/healthz":
+    if request.path.startswith("/api/") or request.path.endswith(("/healthz", ".json")):
         return jsonify({"error": line}), code
     page = render_template("message.html", title=f"Error {code}", message=line)
     return Response(page, mimetype="text/html"), code

@@ -118,6 +118,10 @@ class Board:
         self.refresh()
         return self._entries
 
+    def entry(self, identity: int) -> Entry | None:
+        """An entry in any state."""
+        return self.entries.get(identity) or self.database.entry(identity)
+
     def remembered(self, key: Any, make: Any) -> Any:
         """What ``make()`` gave for this key, as long as the database does not change."""
         version = self.refresh()

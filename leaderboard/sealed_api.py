@@ -128,8 +128,7 @@ class Desk:
     def answer(self, row: SealedRow, answers: Sequence[Answered]) -> dict[str, Any]:
         """The state of a run after more answers."""
         if row.scores is not None:
-            total = row.scores["trials"]
-            return self._state(row, {"done": total, "total": total}, [], row.scores)
+            return _state(row, scores=row.scores)
         if row.drawn_from != self.seal.drawn_from:
             abort(409, "The board draws its sealed tasks from another secret by now.")
         held = self._hold(row.id)
@@ -143,18 +142,16 @@ class Desk:
                 held.run = None
                 raise
             if not run.is_over:
-                return self._state(row, run.progress(), run.questions(), None)
+                return _state(row, run)
             found = run.record(self._config.folder / "sealed" / str(row.id))
-            counts = run.progress()
             detail = (
-                f"{run.settings.agent} on {run.settings.environment}: {counts['total']} trials, "
-                f"{counts['voids']} void, {found['num_turns']} turns"
+                f"{run.settings.agent} on {run.settings.environment}: {found['num_turns']} turns"
             )
             self._database.finish_sealed(row, found, detail)
             run.close()
             with self._lock:
                 self._held.pop(row.id, None)
-            return self._state(row, counts, [], found["scores"])
+            return _state(row, scores=found["scores"])
 
     def _take(self, row: SealedRow, run: SealedRun, answers: Sequence[Answered]) -> None:
         given = run.awaited(answers)
@@ -199,20 +196,17 @@ class Desk:
             is_deterministic=opening.is_deterministic,
         )
 
-    def _state(
-        self,
-        row: SealedRow,
-        progress: dict[str, int],
-        questions: list[dict[str, Any]],
-        scores: dict[str, Any] | None,
-    ) -> dict[str, Any]:
-        return {
-            "run": row.id,
-            "drawn_from": row.drawn_from,
-            "progress": progress,
-            "questions": questions,
-            "scores": scores,
-        }
+
+def _state(
+    row: SealedRow, run: SealedRun | None = None, scores: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    return {
+        "run": row.id,
+        "drawn_from": row.drawn_from,
+        "progress": run and run.progress(),
+        "questions": run.questions() if run else [],
+        "scores": scores,
+    }
 
 
 def _differing(stored: str, settings: Settings) -> str:

@@ -11,10 +11,17 @@ from pathlib import Path
 import pytest
 
 from leaderboard.database import Database
-from tests.leaderboard.conftest import Lab, make_lab
+from tests.leaderboard.conftest import Lab, make_lab, with_secret
 from tests.leaderboard.test_crashes import (
     test_a_lease_that_ran_out_is_taken_over_and_the_late_worker_decides_nothing,
     test_many_at_once_have_one_verdict_each,
+)
+from tests.leaderboard.test_schema import test_the_database_itself_keeps_the_audit_log
+from tests.leaderboard.test_sealed import (
+    begin,
+    test_an_answer_counts_once_and_a_late_one_is_void,
+    test_lost_connections_and_a_forgetful_board_change_nothing,
+    url,
 )
 from tests.leaderboard.test_submissions import (
     test_a_revoked_token_is_worthless_and_its_name_is_free_again,
@@ -76,9 +83,11 @@ def test_a_backup_moves_a_board_from_one_database_to_another(
 ) -> None:
     lab.submit(bundle())
     copy = Database(f"sqlite:///{tmp_path}/copy.sqlite")
+    begin(with_secret(lab))
     copy.fill(lab.database.dump())
     assert copy.entries() == lab.database.entries()
     assert copy.audit() == lab.database.audit()
+    assert copy.sealed_run(1) == lab.database.sealed_run(1) is not None
     copy.close()
 
 
@@ -86,8 +95,12 @@ __all__ = [
     "test_a_lease_that_ran_out_is_taken_over_and_the_late_worker_decides_nothing",
     "test_a_revoked_token_is_worthless_and_its_name_is_free_again",
     "test_a_submission_is_replayed_and_its_scores_are_computed_here",
+    "test_an_answer_counts_once_and_a_late_one_is_void",
     "test_an_operator_removes_with_a_reason_and_verifies_again",
+    "test_lost_connections_and_a_forgetful_board_change_nothing",
     "test_many_at_once_have_one_verdict_each",
     "test_only_its_submitter_withdraws_an_entry",
+    "test_the_database_itself_keeps_the_audit_log",
     "test_the_same_runs_are_one_entry_however_they_are_packed",
+    "url",
 ]
