@@ -227,12 +227,15 @@ class SealedRun:
         """Those answers that are waited for; repeated ones are left out.
 
         Raises:
-            BehindError: an answer comes to a question that was not asked here.
+            BehindError: an answer comes to a question that has not come up here.
         """
         found: dict[tuple[int, int], Given] = {}
         for answer in answers:
+            if answer.trial in self._waiting:  # asked by another process, or before a restart
+                self._waiting.remove(answer.trial)
+                self._begin(answer.trial)
             one = self._open.get(answer.trial)
-            if answer.trial in self._waiting or (one is not None and answer.place > one.place):
+            if one is not None and answer.place > one.place:
                 raise BehindError
             if one is not None and answer.place == one.place:
                 found.setdefault((answer.trial, answer.place), self._given(answer, one))

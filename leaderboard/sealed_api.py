@@ -133,14 +133,12 @@ class Desk:
             abort(409, "The board draws its sealed tasks from another secret by now.")
         held = self._hold(row.id)
         with held.lock:
-            try:
-                run = held.run = held.run or self._rebuilt(row)
-                self._take(row, run, answers)
-            except BehindError:
-                run = held.run = self._rebuilt(row)
-            except Exception:
-                held.run = None
-                raise
+            run = held.run or self._rebuilt(row)
+            held.run = None  # whatever happens now, what is not finished is rebuilt
+            if not self._took(row, run, answers):  # another process has gone on with it
+                run = self._rebuilt(row)
+                self._took(row, run, answers)
+            held.run = run
             if not run.is_over:
                 return _state(row, run)
             found = run.record(self._config.folder / "sealed" / str(row.id))
@@ -153,14 +151,17 @@ class Desk:
                 self._held.pop(row.id, None)
             return _state(row, scores=found["scores"])
 
-    def _take(self, row: SealedRow, run: SealedRun, answers: Sequence[Answered]) -> None:
-        given = run.awaited(answers)
-        if not given:
-            return
+    def _took(self, row: SealedRow, run: SealedRun, answers: Sequence[Answered]) -> bool:
+        """Store answers, then play them; False where the database knows more than ``run``."""
+        try:
+            given = run.awaited(answers)
+        except BehindError:
+            return False
         stored = {key: one.model_dump_json() for key, one in given.items()}
-        if not self._database.store_sealed_answers(row.id, stored):
-            raise BehindError
+        if stored and not self._database.store_sealed_answers(row.id, stored):
+            return False
         run.play(given.values())
+        return True
 
     def _rebuilt(self, row: SealedRow) -> SealedRun:
         settings = Settings.model_validate_json(row.settings)
