@@ -24,8 +24,10 @@ _THREADS = 8
 _URL_VARIABLE = "LAMER_BENCH_DATABASE_URL"
 
 
-def serve(config: Config, host: str, port: int, announce: Callable[[str], None]) -> None:
-    """Serve until interrupted; ``announce`` is told the address."""
+def serve(
+    config: Config, host: str, port: int, announce: Callable[[str], None], *, workers: int = 1
+) -> None:
+    """Serve until interrupted, with so many workers; ``announce`` is told the address."""
     app = create_app(config)
     server: Any = waitress.create_server(
         app,
@@ -37,14 +39,16 @@ def serve(config: Config, host: str, port: int, announce: Callable[[str], None])
         channel_timeout=60,
         clear_untrusted_proxy_headers=True,
     )
-    keeper = WorkerKeeper(config)
-    keeper.start()
+    keepers = [WorkerKeeper(config) for _ in range(workers)]
+    for keeper in keepers:
+        keeper.start()
     address = getattr(server, "effective_port", port)
     announce(f"http://{'localhost' if host in ('', '0.0.0.0', '127.0.0.1') else host}:{address}")
     try:
         server.run()
     finally:
-        keeper.stop()
+        for keeper in keepers:
+            keeper.stop()
 
 
 class WorkerKeeper(threading.Thread):

@@ -43,6 +43,9 @@ def serve(
     database_url: DatabaseUrl = _DATABASE,
     folder: Folder = _FOLDER,
     title: Annotated[str, typer.Option(help="Name of the board.")] = "lamer-bench",
+    workers: Annotated[
+        int, typer.Option(min=1, help="Processes that replay submissions, one at a time each.")
+    ] = 1,
     salt_file: Annotated[
         Path | None,
         typer.Option(
@@ -66,6 +69,7 @@ def serve(
             host,
             port,
             lambda address: print(f"Serving at {address} (Ctrl+C ends it)", flush=True),
+            workers=workers,
         )
     except KeyboardInterrupt:
         print("\nStopped.")
