@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -39,16 +40,14 @@ pytestmark = pytest.mark.skipif(
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def server() -> Iterator[Path]:
     """A server that listens on a socket in a folder only."""
     assert PROGRAMS is not None
-    folder = tmp_path_factory.mktemp("postgres")
+    folder = Path(tempfile.mkdtemp(prefix="board-"))  # pytest's own folders are closed to others
     user = None
     if os.geteuid() == 0:  # it refuses to run as root
         user = "postgres"
         shutil.chown(folder, user)
-        for parent in folder.parents[:3]:
-            parent.chmod(parent.stat().st_mode | 0o011)
 
     def run(*command: str) -> None:
         subprocess.run(command, check=True, user=user, stdout=subprocess.DEVNULL, cwd=folder)
@@ -60,6 +59,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     run(control, "-D", data, "-o", settings, "-l", str(folder / "log"), "-w", "start")
     yield folder
     run(control, "-D", data, "-m", "immediate", "stop")
+    shutil.rmtree(folder)
 
 
 @pytest.fixture
