@@ -19,7 +19,7 @@ from gymnasium.spaces import Text
 
 from lamer_bench import registry
 from lamer_bench.errors import SettingError, TaskError, UnknownNameError
-from lamer_bench.task import Split, Task, split_environment_id, split_of
+from lamer_bench.task import Split, Task, split_environment_id
 
 MAX_ANSWER_CHARACTERS = 16_384
 """An answer is cut to this length before it is read or stored; part of every suite's limits."""
@@ -158,7 +158,7 @@ class TextEnv(gymnasium.Env[str, str]):
             raise TaskError(f"Task {task} does not belong to environment {self.environment}.")
         rng = self._drawn_as(task).rng("instance")
         for _ in range(_MAX_DRAWS):
-            if self.generate(rng) and split_of(self.fingerprint()) == task.split:
+            if self.generate(rng) and task.owns(self.fingerprint()):
                 break
         else:
             raise TaskError(f"No instance of {task} within {_MAX_DRAWS} draws.")

@@ -145,7 +145,7 @@ class _Table:
         state: dict[str, Any],
     ) -> View:
         plan = self.plan
-        stream = f"agent/{plan.seed}/{plan.kind}/{plan.repeat}/{index}/{len(past)}"
+        turn = len(past)
         return View(
             environment=self.env.environment,
             rules=self._rules,
@@ -154,15 +154,20 @@ class _Table:
             num_episodes=plan.num_episodes,
             turn_limit=self.env.turn_limit,
             episode=index if self.memory != "none" else 0,
-            turn=len(past),
+            turn=turn,
             observation=observation,
             admissible=info.get("admissible"),
             turns=past,
             earlier=self._earlier,
             state=state,
             solution=self._solution,
-            make_rng=lambda: plan.task.rng(stream),
+            make_rng=lambda: plan.task.rng(answer_stream(plan, index, turn)),
         )
+
+
+def answer_stream(plan: TrialPlan, episode: int, turn: int) -> str:
+    """Purpose of the stream that an answer is drawn from, for `Task.rng`."""
+    return f"agent/{plan.seed}/{plan.kind}/{plan.repeat}/{episode}/{turn}"
 
 
 def clean(text: str) -> str:

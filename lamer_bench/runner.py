@@ -25,7 +25,7 @@ from lamer_bench.options import make_with_options, read_options
 from lamer_bench.protocol import Ask, TrialPlan, play
 from lamer_bench.provenance import provenance
 from lamer_bench.record import Limits, Manifest, RunFolder, Settings, Trial, Void
-from lamer_bench.task import SPLITS, Split, Task
+from lamer_bench.task import SEALED, SPLITS, Split, Task
 
 Key = tuple[str, str, int]
 
@@ -77,7 +77,7 @@ def run(
     player = make_agent(agent, agent_options) if isinstance(agent, str) else agent
     name = vars(player).get("name") or name  # an agent made of others names them
     pool = EnvironmentPool(environment, environment_options)
-    agent_settings = _prepare(player, name, pool.env.environment)
+    agent_settings = prepare_agent(player, name, pool.env.environment)
     settings = Settings(
         agent=name,
         agent_settings=agent_settings,
@@ -152,7 +152,7 @@ def drive(
     """Play all plans, at most ``batch`` of them at a time; each finished trial goes to
     ``writer``."""
     waiting = iter(plans)
-    seats: list[_Seat] = []
+    seats: list[Seat] = []
     while True:
         seats += _fill(batch - len(seats), waiting, pool, writer)
         if not seats:
@@ -169,7 +169,7 @@ def drive(
         writer.report()
 
 
-class _Seat:
+class Seat:
     """A trial in flight: its generator, and the question it waits to have answered."""
 
     __slots__ = ("_env", "_plan", "_playing", "ask", "seconds", "trial")
@@ -234,12 +234,12 @@ class _Seat:
 
 def _fill(
     num_places: int, waiting: Iterator[TrialPlan], pool: EnvironmentPool, writer: Writer
-) -> list[_Seat]:
+) -> list[Seat]:
     """Start the next trials until all places are taken; one that fails at once is finished at
     once."""
-    seats: list[_Seat] = []
+    seats: list[Seat] = []
     while len(seats) < num_places and (plan := next(waiting, None)) is not None:
-        seat = _Seat(plan, pool.take())
+        seat = Seat(plan, pool.take())
         if seat.trial is None:
             seats.append(seat)
         else:
@@ -248,10 +248,10 @@ def _fill(
 
 
 def _ask(
-    seats: Sequence[_Seat], asker: Asker, meanwhile: Callable[[], None]
-) -> list[tuple[_Seat, Answer | Void]]:
+    seats: Sequence[Seat], asker: Asker, meanwhile: Callable[[], None]
+) -> list[tuple[Seat, Answer | Void]]:
     """Each seat with its reply; actions and reflections are asked for in a batch of their own."""
-    replied: list[tuple[_Seat, Answer | Void]] = []
+    replied: list[tuple[Seat, Answer | Void]] = []
     questions: tuple[Question, Question] = ("act", "reflect")
     for question in questions:
         asked = [seat for seat in seats if seat.ask.kind == question]
@@ -356,7 +356,7 @@ def make_agent(name: str, options: Mapping[str, Any] | None = None) -> Agent:
         ) from error
 
 
-def _prepare(agent: Agent, name: str, environment: str) -> dict[str, Any]:
+def prepare_agent(agent: Agent, name: str, environment: str) -> dict[str, Any]:
     """Let the agent load what it needs; returns its settings."""
     try:
         agent.prepare(environment)
@@ -385,6 +385,8 @@ def choose_memory(agent: Agent, memory: str | None, name: str) -> Memory:
 
 def check_split(split: str) -> Split:
     """``split`` if there is one of that name; raises `UnknownNameError`."""
+    if split == SEALED:
+        raise SettingError("Sealed tasks are played through a leaderboard: run --sealed URL.")
     if split not in SPLITS:
         raise UnknownNameError(registry.unknown("split", split, SPLITS))
     return split

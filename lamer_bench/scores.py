@@ -201,11 +201,13 @@ def score(
     *,
     run_dir: str | Path | None = None,
     price: Price | None = None,
+    are_proven: bool = False,
 ) -> Scores:
     """Compute every score of a run, per task first and then over tasks.
 
     Void trials are left out of the estimates and shown as bounds. An incomplete run is scored on
-    the tasks that it has; `Scores.is_complete` says so.
+    the tasks that it has; `Scores.is_complete` says so. ``are_proven``: a replay has shown that the
+    trials' own digests are right.
 
     Raises:
         RecordError: a trial is there twice, or is longer than the settings allow.
@@ -213,7 +215,8 @@ def score(
     stored = list(trials)
     by_task = _group(stored, settings)
     tasks = tuple(_score_task(task, *kinds, settings) for task, kinds in by_task.items())
-    return _over_tasks(tasks, stored, settings, run_dir, price)
+    digest = content_digest(stored, are_proven=are_proven)
+    return _over_tasks(tasks, stored, settings, run_dir, price, digest)
 
 
 def num_expected_trials(settings: Settings) -> int:
@@ -303,6 +306,7 @@ def _over_tasks(
     settings: Settings,
     run_dir: str | Path | None,
     price: Price | None,
+    digest: str,
 ) -> Scores:
     num_episodes = settings.episodes
     width = min(num_episodes, settings.control_episodes)
@@ -340,7 +344,7 @@ def _over_tasks(
         num_at_risk=tuple(int(count) for count in (~np.isnan(conditional)).sum(axis=0)),
         cost=_cost(trials, "trial", price),
         control_cost=_cost(trials, "control", price),
-        content_digest=content_digest(trials),
+        content_digest=digest,
         **simple,
     )
 

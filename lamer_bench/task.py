@@ -13,8 +13,11 @@ from typing import Literal, cast, get_args
 
 from lamer_bench.errors import TaskError, UnknownNameError
 
-Split = Literal["train", "val", "test"]
-SPLITS: tuple[Split, ...] = get_args(Split)
+Split = Literal["train", "val", "test", "sealed"]
+SPLITS: tuple[Split, ...] = ("train", "val", "test")
+"""Splits that anybody can draw."""
+SEALED: Split = "sealed"
+"""Drawn from a secret that a leaderboard keeps, and played through its API only."""
 
 # Of 256 values of a fingerprint's first hash byte: below 128 train, below 192 val, the rest test.
 _TRAIN_BELOW, _VAL_BELOW = 128, 192
@@ -27,12 +30,12 @@ class Task:
     environment: str
     """Environment id, ``family-level``, such as ``minesweeper-hard``."""
     split: Split
-    """``train``, ``val`` or ``test``; membership is decided by content, see `split_of`."""
+    """``train``, ``val``, ``test`` or ``sealed``; membership is decided by content, see `owns`."""
     index: int
     """Position in the split, 0 and up."""
 
     def __post_init__(self) -> None:
-        if self.split not in SPLITS:
+        if self.split not in get_args(Split):
             raise UnknownNameError(
                 f"No split is called {self.split!r}. Splits: {', '.join(SPLITS)}."
             )
@@ -60,6 +63,19 @@ class Task:
     def rng(self, purpose: str) -> random.Random:
         """A stream of its own for each purpose, the same in every process and on every machine."""
         return random.Random(self._digest(purpose))
+
+    def owns(self, fingerprint: str) -> bool:
+        """Whether an instance of this content may be this task's.
+
+        Raises:
+            TaskError: the task is sealed; its id does not say what it is.
+        """
+        if self.split == SEALED:
+            raise TaskError(
+                f"{self} is sealed: only the leaderboard that holds its secret can draw it. "
+                "Play such tasks with: lamer-bench run --sealed URL"
+            )
+        return split_of(fingerprint) == self.split
 
     def _digest(self, purpose: str) -> int:
         return int.from_bytes(hashlib.sha256(f"{self.id}#{purpose}".encode()).digest(), "big")

@@ -4,21 +4,26 @@ this file describes it."""
 from __future__ import annotations
 
 import csv
+import inspect
 import io
 import os
 import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any, NoReturn
 
 from flask import Blueprint, Response, abort, current_app, jsonify, request, send_file, url_for
 
+from lamer_bench.env import environment_class, make
+from lamer_bench.errors import LamerBenchError
+from lamer_bench.task import Task, split_environment_id
 from leaderboard.board import Board, Selection
 from leaderboard.bundles import BundleError, unpack
 from leaderboard.database import Token
-from leaderboard.entries import Entry
+from leaderboard.entries import Entry, Result
 from leaderboard.limits import Limiter
 from leaderboard.ranking import Row, Value, paired
 
@@ -40,9 +45,9 @@ def board() -> Board:
 @api.post("/api/v1/submissions")
 def submit() -> Any:
     """Take a bundle. The same one again is the same entry."""
-    token = _token()
+    token = bearer()
     limiter: Limiter = current_app.extensions["submissions"]
-    _wait(limiter.seconds_to_wait(token.name))
+    refuse_for(limiter.seconds_to_wait(token.name))
     if not request.content_length:
         abort(411, "A bundle is sent with its Content-Length.")
     limiter.note(token.name)
@@ -73,7 +78,7 @@ def _taken(path: Path, token: Token) -> Any:
     if known is None:
         day = datetime.now(UTC) - timedelta(days=1)
         if database.num_submitted_since(token.name, day) >= token.quota:
-            _wait(3600.0, f"{token.name} has used its {token.quota} submissions of this day.")
+            refuse_for(3600.0, f"{token.name} has used its {token.quota} runs of this day.")
         os.replace(path, board().config.bundle(digest))
         known = database.entry(database.submit(digest, card, token.name))
     assert known is not None
@@ -102,7 +107,7 @@ def _submission(entry: Entry) -> dict[str, Any]:
 @api.post("/api/v1/entries/<int:identity>/withdraw")
 def withdraw(identity: int) -> Any:
     """Take one's own entry off the board; the audit log keeps the line."""
-    token = _token()
+    token = bearer()
     entry = board().database.entry(identity)
     if entry is None or entry.state not in ("verified", "pending"):
         abort(404, "No such entry stands on the board.")
@@ -112,11 +117,11 @@ def withdraw(identity: int) -> Any:
     return jsonify({"state": "withdrawn", "entry": identity})
 
 
-def _token() -> Token:
+def bearer() -> Token:
     """Whose token came with the request; 401 without one, 429 after many wrong ones."""
     limiter: Limiter = current_app.extensions["refusals"]
     address = request.remote_addr or "unknown"
-    _wait(limiter.seconds_to_wait(address))
+    refuse_for(limiter.seconds_to_wait(address))
     kind, _, text = request.headers.get("Authorization", "").partition(" ")
     token = board().database.token_of(text.strip()) if kind.lower() == "bearer" else None
     if token is None:
@@ -128,7 +133,8 @@ def _token() -> Token:
     return token
 
 
-def _wait(seconds: float, message: str = "Too many requests; wait and send it again.") -> None:
+def refuse_for(seconds: float, message: str = "Too many requests; wait and send it again.") -> None:
+    """Answer 429 where there is something to wait for."""
     if seconds > 0:
         response = jsonify({"error": message})
         response.status_code = 429
@@ -157,13 +163,55 @@ def environments() -> Any:
     return jsonify({suite: board().environments(suite) for suite in board().suites})
 
 
+@api.get("/api/v1/environments/<environment>")
+def environment(environment: str) -> Any:
+    """One environment: what it is, its rules, an example."""
+    _known_environment(environment)
+    return jsonify({"environment": environment} | (described(environment) or {}))
+
+
+def _known_environment(name: str) -> None:
+    names = dict.fromkeys(one for suite in board().suites for one in board().environments(suite))
+    if name not in names:
+        abort(404, f"No environment of this board is called {name[:60]!r}.")
+
+
+@cache
+def described(environment: str) -> dict[str, str] | None:
+    """What an environment's docstring and its first test task say; None where it is not installed
+    any more."""
+    try:
+        cls = environment_class(environment)
+        env = make(environment)
+        env.load(Task(env.environment, "test", 0))
+        first, _ = env.reset()
+    except LamerBenchError:
+        return None
+    level = cls.levels[split_environment_id(environment)[1]]
+    text = inspect.cleandoc(cls.__doc__ or "").partition("\n\n")[0]
+    return {
+        "summary": " ".join(text.split()),
+        "level": getattr(level, "description", ""),
+        "rules": env.rules(),
+        "observation": first,
+        "turns": str(env.turn_limit),
+    }
+
+
 @api.get("/api/v1/table")
 def table() -> Any:
     """A ranked table."""
     selection = _selection()
     rows = [row_json(row) for row in board().rows(selection)]
     covered = list(board().covered(selection))
-    return jsonify({"suite": selection.suite, "environments": covered, "rows": rows})
+    return jsonify(
+        {
+            "suite": selection.suite,
+            "split": selection.split,
+            "environments": covered,
+            "rows": rows,
+        }
+    )
 
 
 @api.get("/api/v1/table.csv")
@@ -195,7 +243,7 @@ def table_parquet() -> Response:
 @api.get("/api/v1/entries/<int:identity>")
 def entry(identity: int) -> Any:
     """An entry with all scores of its runs."""
-    found = board().database.entry(identity)
+    found = board().entry(identity)
     if found is None:
         abort(404, "There is no such entry.")
     return jsonify(entry_json(found))
@@ -280,14 +328,19 @@ def entry_json(entry: Entry) -> dict[str, Any]:
         "suite": entry.suite,
         "submitted_at": entry.submitted_at.isoformat(),
         "decided_at": entry.decided_at.isoformat() if entry.decided_at else None,
-        "results": {
-            name: {
-                "scores": dict(result.scores),
-                "tasks": dict(result.tasks),
-                "turns": result.num_turns,
-            }
-            for name, result in entry.results.items()
-        },
+        "results": _results_json(entry.results),
+        "sealed": _results_json(entry.sealed),
+    }
+
+
+def _results_json(results: Mapping[str, Result]) -> dict[str, Any]:
+    return {
+        name: {
+            "scores": dict(result.scores),
+            "tasks": dict(result.tasks),
+            "turns": result.num_turns,
+        }
+        for name, result in results.items()
     }
 
 
@@ -302,6 +355,7 @@ def row_json(row: Row) -> dict[str, Any]:
         "submitted_at": row.entry.submitted_at.isoformat(),
         "environments": list(row.environments),
         "pass_at": {str(k): _value(value) for k, value in enumerate(row.pass_at, start=1)},
+        "sealed": _value(row.sealed),
         "control": _value(row.control),
         "gain": _value(row.gain),
         "trajectory_entropy": _value(row.entropy),
@@ -314,7 +368,15 @@ def _value(value: Value | None) -> Mapping[str, Any] | None:
     return None if value is None else asdict(value)
 
 
-_MEASURES = ("pass_at_1", "pass_at_2", "pass_at_3", "control", "gain", "trajectory_entropy")
+_MEASURES = (
+    "pass_at_1",
+    "pass_at_2",
+    "pass_at_3",
+    "sealed",
+    "control",
+    "gain",
+    "trajectory_entropy",
+)
 FLAT = (
     *("rank", "entry", "agent", "kind", "base_model", "memory", "submitter", "submitted_at"),
     *("trained_on_suite", "open_weights", "environments"),

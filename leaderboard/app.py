@@ -16,6 +16,7 @@ from leaderboard.feeds import feeds
 from leaderboard.limits import Limiter
 from leaderboard.pages import pages
 from leaderboard.runs import runs
+from leaderboard.sealed_api import Desk, sealed
 
 POLICY = (
     "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; "
@@ -30,11 +31,14 @@ def create_app(config: Config, database: Database | None = None) -> Flask:
     app.config["MAX_CONTENT_LENGTH"] = config.most_bytes
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
-    app.extensions["board"] = Board(config, database or Database(config.database_url))
+    database = database or Database(config.database_url)
+    desk = Desk(config, database) if config.sealed_salt else None
+    app.extensions["sealed"] = desk
+    app.extensions["board"] = Board(config, database, desk.seal.drawn_from if desk else "")
     app.extensions["submissions"] = Limiter(config.submissions_a_minute)
     app.extensions["refusals"] = Limiter(config.refused_tokens_a_minute)
     (config.folder / "bundles").mkdir(parents=True, exist_ok=True)
-    for blueprint in (api, pages, runs, feeds):
+    for blueprint in (api, sealed, pages, runs, feeds):
         app.register_blueprint(blueprint)
     app.after_request(_headers)
     app.register_error_handler(LamerBenchError, lambda error: _failed(404, str(error)))
@@ -76,7 +80,7 @@ def _broken(error: Exception) -> Any:
 
 def _failed(code: int, message: str) -> tuple[Response, int]:
     line = " ".join(message.split())
-    if request.path.startswith("/api/") or request.path == "/healthz":
+    if request.path.startswith("/api/") or request.path.endswith(("/healthz", ".json")):
         return jsonify({"error": line}), code
     page = render_template("message.html", title=f"Error {code}", message=line)
     return Response(page, mimetype="text/html"), code

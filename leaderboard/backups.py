@@ -14,7 +14,7 @@ from lamer_bench.errors import SettingError
 from leaderboard.database import Database
 
 _ROWS = "database.jsonl"
-_FOLDERS = ("bundles", "runs")
+_FOLDERS = ("bundles", "runs", "sealed")
 
 
 def backup(database: Database, folder: Path, out: Path) -> int:

@@ -15,9 +15,10 @@ from lamer_bench.suites import DEFAULT_SUITE, Suite, load_suite
 from lamer_bench.task import split_environment_id
 from leaderboard.config import Config
 from leaderboard.database import Database
-from leaderboard.entries import Entry
+from leaderboard.entries import Entry, Result
 from leaderboard.ranking import Row, Value, table
 
+SPLITS = ("test", "sealed")
 KINDS = ("prompting", "trained", "scripted", "human")
 COLUMNS = {
     "rank": "rank",
@@ -25,6 +26,7 @@ COLUMNS = {
     "pass1": "pass@1",
     "pass2": "pass@2",
     "pass3": "pass@3",
+    "sealed": "sealed pass@3",
     "control": "control pass@3",
     "gain": "gain",
     "entropy": "entropy",
@@ -32,7 +34,7 @@ COLUMNS = {
     "submitted": "submitted",
 }
 """Name of a column in addresses -> its heading."""
-DESCENDING = {"pass1", "pass2", "pass3", "control", "gain", "entropy", "submitted"}
+DESCENDING = {"pass1", "pass2", "pass3", "sealed", "control", "gain", "entropy", "submitted"}
 """Columns that are shown largest first unless asked otherwise."""
 
 
@@ -49,6 +51,8 @@ class Selection:
     """An id; otherwise all of the suite that the next two leave."""
     family: str = ""
     level: str = ""
+    split: str = "test"
+    """``test``, or ``sealed`` for what the same entries reached on the sealed tasks."""
     kind: str = ""
     weights: str = ""
     """``open`` or ``closed``."""
@@ -69,13 +73,14 @@ class Selection:
 class Board:
     """Entries and tables; safe to share among threads."""
 
-    def __init__(self, config: Config, database: Database) -> None:
+    def __init__(self, config: Config, database: Database, drawn_from: str = "") -> None:
         self.config = config
         self.database = database
+        self._drawn_from = drawn_from
         self._lock = threading.Lock()
         self._version = -1
         self._entries: dict[int, Entry] = {}
-        self._tables: dict[tuple[str, tuple[str, ...]], list[Row]] = {}
+        self._tables: dict[tuple[str, str, tuple[str, ...]], list[Row]] = {}
         self._pages: OrderedDict[Any, Any] = OrderedDict()
 
     def refresh(self) -> int:
@@ -83,17 +88,39 @@ class Board:
         version = self.database.version()
         with self._lock:
             if version != self._version:
-                self._entries = {entry.id: entry for entry in self.database.entries()}
+                found = self._with_sealed(self.database.entries())
+                self._entries = {entry.id: entry for entry in found}
                 self._tables.clear()
                 self._pages.clear()
                 self._version = version
         return version
+
+    def _with_sealed(self, entries: list[Entry]) -> list[Entry]:
+        """Entries with what their agents reached on the sealed tasks: those of the secret that the
+        board has, or had last."""
+        finished = self.database.sealed_results()
+        drawn_from = {one.drawn_from.partition(".")[0]: one.drawn_from for one in finished}
+        if self._drawn_from:
+            drawn_from[present_suite()] = self._drawn_from
+        found: dict[tuple[str, ...], dict[str, Result]] = {}
+        for one in finished:
+            key = (one.drawn_from, one.submitter, one.name, one.memory)
+            found.setdefault(key, {})[one.result.environment] = one.result
+        return [
+            replace(e, sealed=found.get((drawn, e.submitter, e.card.name, e.memory), {}))
+            for e in entries
+            for drawn in [drawn_from.get(e.suite, "")]
+        ]
 
     @property
     def entries(self) -> Mapping[int, Entry]:
         """Verified entries by their ids."""
         self.refresh()
         return self._entries
+
+    def entry(self, identity: int) -> Entry | None:
+        """An entry in any state."""
+        return self.entries.get(identity) or self.database.entry(identity)
 
     def remembered(self, key: Any, make: Any) -> Any:
         """What ``make()`` gave for this key, as long as the database does not change."""
@@ -136,6 +163,7 @@ class Board:
             environment=_one_of(arguments, "environment", environments),
             family=_one_of(arguments, "family", [family for family, _ in parts]),
             level=_one_of(arguments, "level", [level for _, level in parts]),
+            split=_one_of(arguments, "split", SPLITS) or SPLITS[0],
             kind=_one_of(arguments, "kind", KINDS),
             weights=_one_of(arguments, "weights", ("open", "closed")),
             sort=_one_of(arguments, "sort", tuple(COLUMNS)) or "rank",
@@ -161,23 +189,25 @@ class Board:
 
     # Tables --------------------------------------------------------------------------------------
 
-    def table(self, suite: str, environments: tuple[str, ...]) -> list[Row]:
+    def table(self, suite: str, environments: tuple[str, ...], split: str = SPLITS[0]) -> list[Row]:
         """The ranked table over environments."""
         version = self.refresh()
-        found = self._tables.get((suite, environments))
+        found = self._tables.get((suite, split, environments))
         if found is None:
             entries = [entry for entry in self._entries.values() if entry.suite == suite]
+            if split == "sealed":
+                entries = [replace(entry, results=entry.sealed) for entry in entries]
             found = table(entries, environments)
             with self._lock:
                 if version == self._version and len(self._tables) < 200:
-                    self._tables[suite, environments] = found
+                    self._tables[suite, split, environments] = found
         return found
 
     def rows(self, selection: Selection) -> list[Row]:
         """The rows that a selection shows, in its order."""
         rows = [
             row
-            for row in self.table(selection.suite, self.covered(selection))
+            for row in self.table(selection.suite, self.covered(selection), selection.split)
             if selection.kind in ("", row.entry.card.kind)
             and selection.weights in ("", _weights(row.entry))
         ]

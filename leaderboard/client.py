@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gzip
 import http.client
 import json
 import os
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+import zlib
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 from urllib.error import HTTPError, URLError
@@ -21,8 +23,10 @@ from leaderboard.bundles import MOST_BYTES, AgentCard, pack
 from leaderboard.rules import fault_of
 
 TOKEN_VARIABLE = "LAMER_BENCH_TOKEN"
-_SECONDS_TO_CONNECT = 30.0
-_ATTEMPTS = 4
+_SECONDS_TO_ANSWER = 60.0
+_PAUSES = (1.0, 2.0, 4.0)
+"""Seconds between attempts to send."""
+_MOST_ANSWER_BYTES = 2**26
 _BLOCK = 2**16
 
 
@@ -146,7 +150,8 @@ def withdraw(entry: int, url: str) -> None:
 
 def _sent(bundle: Path, url: str, token: str, notice: Callable[[str], None]) -> dict[str, Any]:
     """Send the bundle; an attempt that breaks off is repeated, which a board does not mind."""
-    for attempt in range(1, _ATTEMPTS + 1):
+
+    def send() -> dict[str, Any]:
         with bundle.open("rb") as file:
             request = Request(
                 f"{board_address(url)}/api/v1/submissions",
@@ -158,14 +163,33 @@ def _sent(bundle: Path, url: str, token: str, notice: Callable[[str], None]) -> 
                     "Content-Length": str(bundle.stat().st_size),
                 },
             )
-            try:
-                return _asked(request)
-            except _Unreached as error:
-                if attempt == _ATTEMPTS:
-                    raise
-                notice(f"{error} Trying again.")
-                time.sleep(2.0**attempt / 2)
-    raise AssertionError("unreachable")
+            return _asked(request)
+
+    return persistent(send, _PAUSES, notice)
+
+
+def persistent(
+    ask: Callable[[], dict[str, Any]], pauses: Sequence[float], notice: Callable[[str], None]
+) -> dict[str, Any]:
+    """What ``ask()`` returns; while the board cannot be reached, asked again after each pause."""
+    for pause in pauses:
+        try:
+            return ask()
+        except _Unreached as error:
+            notice(f"{error} Trying again.")
+            time.sleep(pause)
+    return ask()
+
+
+def post_json(address: str, document: Mapping[str, Any], token: str) -> dict[str, Any]:
+    """The JSON object that a board answers to one."""
+    headers = {
+        "Authorization": f"Bearer {token}",
+        "Content-Type": "application/json",
+        "Accept-Encoding": "gzip",
+    }
+    data = json.dumps(document).encode()
+    return _asked(Request(address, data=data, method="POST", headers=headers))
 
 
 class _Unreached(BoardError):
@@ -177,9 +201,11 @@ def _asked(request: Request | str) -> dict[str, Any]:
     address = request if isinstance(request, str) else request.full_url
     board = board_address(address.partition("/api/")[0])
     try:
-        with urlopen(request, timeout=_SECONDS_TO_CONNECT) as response:
+        with urlopen(request, timeout=_SECONDS_TO_ANSWER) as response:
             return _object(response, board)
     except HTTPError as error:
+        if error.code in (502, 503, 504):  # what stands in front of a board that starts
+            raise _Unreached(f"{board} is away ({error.code}).") from error
         with error:
             found = _object(error, board)
         if error.code == 422:
@@ -192,8 +218,11 @@ def _asked(request: Request | str) -> dict[str, Any]:
 
 def _object(response: Any, board: str) -> dict[str, Any]:
     try:
-        found = json.loads(response.read(2**24))
-    except ValueError as error:
+        content = response.read(_MOST_ANSWER_BYTES)
+        if response.headers.get("Content-Encoding") == "gzip":
+            content = gzip.decompress(content)
+        found = json.loads(content)
+    except (ValueError, EOFError, zlib.error) as error:
         raise BoardError(f"{board} answers no JSON; is it a board's address?") from error
     if not isinstance(found, dict):
         raise BoardError(f"{board} answers something else than an object.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from leaderboard import bundles
@@ -29,6 +29,13 @@ class Config:
     """How long a killed worker keeps others from its job."""
     most_attempts: int = 3
     """Times that a job is tried whose judge died without a verdict."""
+
+    sealed_salt: str = field(default="", repr=False)
+    """The secret that sealed tasks are drawn from; without one there are none."""
+    sealed_tasks: int = 100
+    """Of each environment."""
+    sealed_answer_seconds: float = 12 * 3600.0
+    """After so long without an answer a trial is void: a lost connection may come back."""
 
     def bundle(self, digest: str) -> Path:
         """The bundle of a submission."""

@@ -21,59 +21,14 @@ import sqlalchemy as sa
 
 from lamer_bench.errors import SettingError
 from leaderboard.bundles import AgentCard
-from leaderboard.entries import AuditLine, Entry, Result, State
-
-SCHEMA_VERSION = 1
-_METADATA = sa.MetaData()
-_id = sa.BigInteger().with_variant(sa.Integer, "sqlite")
-
-_schema = sa.Table("schema", _METADATA, sa.Column("version", sa.Integer, nullable=False))
-_tokens = sa.Table(
-    "tokens",
-    _METADATA,
-    sa.Column("id", _id, primary_key=True, autoincrement=True),
-    sa.Column("name", sa.String(64), nullable=False, unique=True),
-    sa.Column("hash", sa.String(64), nullable=False),
-    sa.Column("quota", sa.Integer, nullable=False),
-    sa.Column("created_at", sa.DateTime, nullable=False),
-    sa.Column("revoked_at", sa.DateTime),
-)
-_entries = sa.Table(
-    "entries",
-    _METADATA,
-    sa.Column("id", _id, primary_key=True, autoincrement=True),
-    sa.Column("digest", sa.String(64), nullable=False, unique=True),
-    sa.Column("state", sa.String(16), nullable=False, index=True),
-    sa.Column("reason", sa.Text, nullable=False, default=""),
-    sa.Column("submitter", sa.String(64), nullable=False, index=True),
-    sa.Column("card", sa.Text, nullable=False),
-    sa.Column("memory", sa.String(16), nullable=False, default=""),
-    sa.Column("suite", sa.String(64), nullable=False, default=""),
-    sa.Column("submitted_at", sa.DateTime, nullable=False),
-    sa.Column("decided_at", sa.DateTime),
-    sa.Column("lease", sa.String(32)),
-    sa.Column("lease_until", sa.DateTime),
-    sa.Column("attempts", sa.Integer, nullable=False, default=0),
-)
-_results = sa.Table(
-    "results",
-    _METADATA,
-    sa.Column("entry", _id, sa.ForeignKey("entries.id"), primary_key=True),
-    sa.Column("environment", sa.String(64), primary_key=True),
-    sa.Column("scores", sa.Text, nullable=False),
-    sa.Column("tasks", sa.Text, nullable=False),
-    sa.Column("num_turns", sa.Integer, nullable=False),
-)
-_audit = sa.Table(
-    "audit",
-    _METADATA,
-    sa.Column("id", _id, primary_key=True, autoincrement=True),
-    sa.Column("at", sa.DateTime, nullable=False),
-    sa.Column("action", sa.String(16), nullable=False),
-    sa.Column("digest", sa.String(64), nullable=False),
-    sa.Column("who", sa.String(64), nullable=False),
-    sa.Column("detail", sa.Text, nullable=False),
-)
+from leaderboard.entries import AuditLine, Entry, Result, SealedResult, State
+from leaderboard.schema import audit as _audit
+from leaderboard.schema import entries as _entries
+from leaderboard.schema import results as _results
+from leaderboard.schema import sealed_answers as _sealed_answers
+from leaderboard.schema import sealed_runs as _sealed_runs
+from leaderboard.schema import tokens as _tokens
+from leaderboard.schema import upgrade
 
 
 @dataclass(frozen=True)
@@ -97,6 +52,20 @@ class Job:
     lease: str
     attempts: int
     """Including this one."""
+
+
+@dataclass(frozen=True)
+class SealedRow:
+    """A run on sealed tasks, as it is stored."""
+
+    id: int
+    drawn_from: str
+    """Suite version and label of the secret, such as ``lamer-2.1f0c9a3e``."""
+    submitter: str
+    settings: str
+    """JSON of the run's `Settings`."""
+    scores: dict[str, Any] | None
+    """None as long as it is not finished."""
 
 
 class Database:
@@ -126,15 +95,7 @@ class Database:
             with self._writing() as connection:
                 if self._engine.dialect.name == "postgresql":  # two servers may start at once
                     connection.execute(sa.text("SELECT pg_advisory_xact_lock(7236519)"))
-                _METADATA.create_all(connection)
-                version = connection.scalar(sa.select(_schema.c.version))
-                if version is None:
-                    connection.execute(_schema.insert().values(version=SCHEMA_VERSION))
-                elif version != SCHEMA_VERSION:
-                    raise SettingError(
-                        f"The database has schema version {version}; this program needs "
-                        f"{SCHEMA_VERSION}. Use the program that wrote it, or a new database."
-                    )
+                upgrade(connection)
         except sa.exc.DBAPIError as error:
             raise SettingError(f"The database cannot be opened: {error.orig}.") from error
 
@@ -194,14 +155,14 @@ class Database:
         return Token(row.id, row.name, row.quota, _aware(row.created_at), None)
 
     def num_submitted_since(self, submitter: str, since: datetime) -> int:
-        """Submissions of someone, whatever became of them."""
+        """Submissions of someone, whatever became of them, and runs on sealed tasks."""
         with self._engine.connect() as connection:
             return connection.scalar(  # type: ignore[return-value]
                 sa.select(sa.func.count())
                 .select_from(_audit)
                 .where(
                     _audit.c.who == submitter,
-                    _audit.c.action == "submitted",
+                    _audit.c.action.in_(("submitted", "sealed begun")),
                     _audit.c.at >= since.astimezone(UTC).replace(tzinfo=None),
                 )
             )
@@ -340,6 +301,93 @@ class Database:
             )
         return len(found)
 
+    # Sealed tasks --------------------------------------------------------------------------------
+
+    def find_sealed(self, names: Mapping[str, str]) -> int | None:
+        """The run on sealed tasks that is called so, if there is one; ``names``: drawn_from,
+        submitter, name, memory and environment."""
+        wanted = [_sealed_runs.c[column] == value for column, value in names.items()]
+        with self._engine.connect() as connection:
+            return connection.scalar(sa.select(_sealed_runs.c.id).where(*wanted))
+
+    def begin_sealed(self, names: Mapping[str, str], settings: str) -> int:
+        """Store a run on sealed tasks that begins, or find the one that is called so."""
+        row = {**names, "settings": settings, "began_at": now()}
+        try:
+            with self._writing() as connection:
+                made = connection.execute(_sealed_runs.insert().values(row)).inserted_primary_key
+                assert made is not None
+                detail = f"{names['name']} on {names['environment']}, {names['drawn_from']}"
+                _log(connection, "sealed begun", "", names["submitter"], detail)
+                return int(made[0])
+        except sa.exc.IntegrityError:
+            known = self.find_sealed(names)
+            assert known is not None
+            return known
+
+    def sealed_run(self, identity: int) -> SealedRow | None:
+        """A run on sealed tasks."""
+        with self._engine.connect() as connection:
+            row = connection.execute(
+                sa.select(_sealed_runs).where(_sealed_runs.c.id == identity)
+            ).first()
+        if row is None:
+            return None
+        scores = json.loads(row.scores) if row.finished_at else None
+        return SealedRow(row.id, row.drawn_from, row.submitter, row.settings, scores)
+
+    def sealed_answers(self, run: int) -> list[str]:
+        """Stored answers, those of a trial in their order."""
+        query = (
+            sa.select(_sealed_answers.c.answer)
+            .where(_sealed_answers.c.run == run)
+            .order_by(_sealed_answers.c.trial, _sealed_answers.c.place)
+        )
+        with self._engine.connect() as connection:
+            return list(connection.scalars(query))
+
+    def store_sealed_answers(self, run: int, answers: Mapping[tuple[int, int], str]) -> bool:
+        """Store answers by (trial, place), all or none; False where one of them is there."""
+        rows = [
+            {"run": run, "trial": trial, "place": place, "answer": answer}
+            for (trial, place), answer in answers.items()
+        ]
+        try:
+            with self._writing() as connection:
+                connection.execute(_sealed_answers.insert(), rows)
+        except sa.exc.IntegrityError:
+            return False
+        return True
+
+    def finish_sealed(self, row: SealedRow, result: Mapping[str, Any], detail: str) -> None:
+        """Store the scores of a run once; its answers are in its run folder by then."""
+        values = {
+            "finished_at": now(),
+            "scores": json.dumps(result["scores"]),
+            "tasks": json.dumps(result["tasks"]),
+            "num_turns": result["num_turns"],
+        }
+        with self._writing() as connection:
+            changed = connection.execute(
+                _sealed_runs.update()
+                .where(_sealed_runs.c.id == row.id, _sealed_runs.c.finished_at.is_(None))
+                .values(values)
+            )
+            if changed.rowcount:
+                connection.execute(_sealed_answers.delete().where(_sealed_answers.c.run == row.id))
+                _log(connection, "sealed", "", row.submitter, detail)
+
+    def sealed_results(self) -> list[SealedResult]:
+        """All finished runs on sealed tasks, oldest first."""
+        query = (
+            sa.select(_sealed_runs)
+            .where(_sealed_runs.c.finished_at.is_not(None))
+            .order_by(_sealed_runs.c.id)
+        )
+        with self._engine.connect() as connection:
+            rows = connection.execute(query).all()
+        return [SealedResult(r.drawn_from, r.submitter, r.name, r.memory, _result(r)) for r in rows]
+
     # Backups -------------------------------------------------------------------------------------
 
     def dump(self) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -364,7 +412,7 @@ class Database:
                 }
                 connection.execute(tables[name].insert().values(values))
             if self._engine.dialect.name == "postgresql":
-                for stored in (_tokens, _entries, _audit):
+                for stored in (_tokens, _entries, _sealed_runs, _audit):
                     connection.execute(
                         sa.text(
                             f"SELECT setval(pg_get_serial_sequence('{stored.name}', 'id'), "
@@ -410,10 +458,7 @@ class Database:
             ).all()
         results: dict[int, dict[str, Result]] = {}
         for row in found:
-            tasks = {task: tuple(shares) for task, shares in json.loads(row.tasks).items()}
-            results.setdefault(row.entry, {})[row.environment] = Result(
-                row.environment, json.loads(row.scores), tasks, row.num_turns
-            )
+            results.setdefault(row.entry, {})[row.environment] = _result(row)
         return [_entry(row, results.get(row.id, {})) for row in rows]
 
     def audit(self, before: int | None = None, most: int = 100) -> list[AuditLine]:
@@ -428,7 +473,7 @@ class Database:
             ]
 
 
-_KEPT = (_tokens, _entries, _results, _audit)
+_KEPT = (_tokens, _entries, _results, _sealed_runs, _sealed_answers, _audit)
 
 
 def _plain(value: Any) -> Any:
@@ -449,6 +494,11 @@ def _mine(job: Job) -> Any:
 def _log(connection: sa.Connection, action: str, digest: str, who: str, detail: str) -> None:
     line = {"at": now(), "action": action, "digest": digest, "who": who, "detail": detail}
     connection.execute(_audit.insert().values(line))
+
+
+def _result(row: Any) -> Result:
+    tasks = {task: tuple(shares) for task, shares in json.loads(row.tasks).items()}
+    return Result(row.environment, json.loads(row.scores), tasks, row.num_turns)
 
 
 def _entry(row: Any, results: Mapping[str, Result]) -> Entry:

@@ -59,6 +59,21 @@ class Entry:
     decided_at: datetime | None
     results: Mapping[str, Result] = field(default_factory=dict)
     """By environment id; empty unless verified."""
+    sealed: Mapping[str, Result] = field(default_factory=dict)
+    """By environment id: what the same submitter's agent of this name and memory reached on the
+    sealed tasks, in a run that the board kept itself."""
+
+
+@dataclass(frozen=True)
+class SealedResult:
+    """A finished run on sealed tasks."""
+
+    drawn_from: str
+    """Suite version and label of the secret."""
+    submitter: str
+    name: str
+    memory: str
+    result: Result
 
 
 @dataclass(frozen=True)
@@ -68,7 +83,8 @@ class AuditLine:
     id: int
     at: datetime
     action: str
-    """``submitted``, ``verified``, ``rejected``, ``withdrawn``, ``removed``, ``reverify``."""
+    """``submitted``, ``verified``, ``rejected``, ``withdrawn``, ``removed``, ``reverify``, and
+    ``sealed begun`` and ``sealed`` for a run on sealed tasks."""
     digest: str
     who: str
     detail: str

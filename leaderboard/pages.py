@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable
-from functools import cache
+from collections.abc import Callable, Sequence
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
-from flask import Blueprint, Response, abort, redirect, render_template, request, url_for
+from flask import (
+    Blueprint,
+    Response,
+    abort,
+    current_app,
+    redirect,
+    render_template,
+    request,
+    url_for,
+)
 
-from lamer_bench.env import environment_class, make
-from lamer_bench.errors import LamerBenchError
-from lamer_bench.task import Task, split_environment_id
+from lamer_bench.task import split_environment_id
 from leaderboard import charts
-from leaderboard.api import board, compared
-from leaderboard.board import COLUMNS, KINDS, Selection, present_suite
+from leaderboard.api import board, compared, described
+from leaderboard.board import COLUMNS, KINDS, SPLITS, Selection, present_suite
 from leaderboard.bundles import MOST_BYTES
 from leaderboard.entries import Entry
 from leaderboard.ranking import Row, Value, paired
 from leaderboard.rules import CONTROL_EPISODES, EPISODES, FEWEST_TASKS, SPLIT
+from leaderboard.runs import manifest_text
 
 pages = Blueprint("pages", __name__)
 THEMES = ("light", "dark", "auto")
@@ -37,6 +43,7 @@ def _common() -> dict[str, Any]:
         "here": request.full_path.rstrip("?"),
         "percent": percent,
         "interval_text": interval_text,
+        "ends_text": ends_text,
         "interval": charts.interval,
     }
 
@@ -101,6 +108,7 @@ def _choices(selection: Selection) -> dict[str, list[str]]:
     parts = [split_environment_id(name) for name in board().environments(selection.suite)]
     return {
         "suite": board().suites,
+        "split": list(SPLITS),
         "family": list(dict.fromkeys(family for family, _ in parts)),
         "level": list(dict.fromkeys(level for _, level in parts)),
         "kind": list(KINDS),
@@ -110,9 +118,9 @@ def _choices(selection: Selection) -> dict[str, list[str]]:
 
 def _address(selection: Selection, **more: str) -> str:
     """The page of a selection; values that say nothing are left out."""
-    names = ("suite", "family", "level", "kind", "weights", "sort", "order")
+    names = ("suite", "split", "family", "level", "kind", "weights", "sort", "order")
     values = {name: getattr(selection, name) for name in names} | more
-    usual = {"suite": present_suite(), "sort": "rank"}
+    usual = {"suite": present_suite(), "split": SPLITS[0], "sort": "rank"}
     query = urlencode({n: v for n, v in values.items() if v and v != usual.get(n)})
     if selection.environment:
         path = url_for("pages.environment", environment=selection.environment)
@@ -127,32 +135,10 @@ def _about(environment: str, rows: list[Row]) -> dict[str, Any]:
     return {"chart": charts.pass_curves(curves, label), "about": described(environment)}
 
 
-@cache
-def described(environment: str) -> dict[str, str] | None:
-    """What an environment's docstring and its first test task say; None where it is not installed
-    any more."""
-    try:
-        cls = environment_class(environment)
-        env = make(environment)
-        env.load(Task(env.environment, "test", 0))
-        first, _ = env.reset()
-    except LamerBenchError:
-        return None
-    level = cls.levels[split_environment_id(environment)[1]]
-    text = inspect.cleandoc(cls.__doc__ or "").partition("\n\n")[0]
-    return {
-        "summary": " ".join(text.split()),
-        "level": getattr(level, "description", ""),
-        "rules": env.rules(),
-        "observation": first,
-        "turns": str(env.turn_limit),
-    }
-
-
 @pages.get("/entries/<int:identity>")
 def entry(identity: int) -> Any:
     """A submission: its verdict, and what was computed from it."""
-    found = board().database.entry(identity)
+    found = board().entry(identity)
     if found is None:
         abort(404, "There is no such entry.")
     rows = [
@@ -162,6 +148,11 @@ def entry(identity: int) -> Any:
         "entry.html",
         entry=found,
         rows=rows,
+        manifests=[
+            (name, text)
+            for name in found.results
+            if (text := manifest_text(board(), found, name)) is not None
+        ],
         charts=[(row.environments[0], _curves(row)) for row in rows],
         turns=sum(result.num_turns for result in found.results.values()),
     )
@@ -213,7 +204,10 @@ def verification() -> Any:
 def submitting() -> Any:
     """How to submit."""
     return render_template(
-        "submitting.html", url=request.host_url.rstrip("/"), megabytes=MOST_BYTES // 2**20
+        "submitting.html",
+        url=request.host_url.rstrip("/"),
+        megabytes=MOST_BYTES // 2**20,
+        has_sealed=current_app.extensions["sealed"] is not None,
     )
 
 
@@ -242,4 +236,9 @@ def interval_text(value: Value | None, scale: float = 100, digits: int = 1) -> s
     """``[12.3, 45.6]``; empty without an interval."""
     if value is None or value.low is None or value.high is None:
         return ""
-    return f"[{scale * value.low:.{digits}f}, {scale * value.high:.{digits}f}]"
+    return ends_text((value.low, value.high), scale, digits)
+
+
+def ends_text(ends: Sequence[float] | None, scale: float = 100, digits: int = 1) -> str:
+    """``[12.3, 45.6]``; empty without ends."""
+    return f"[{scale * ends[0]:.{digits}f}, {scale * ends[1]:.{digits}f}]" if ends else ""

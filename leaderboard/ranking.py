@@ -43,6 +43,8 @@ class Row:
     environments: tuple[str, ...]
     """That it has, of those of the table."""
     pass_at: tuple[Value | None, ...]
+    sealed: Value | None
+    """pass@k on the sealed tasks of the same environments, if the entry has all of them."""
     control: Value | None
     gain: Value | None
     entropy: Value | None
@@ -167,6 +169,8 @@ def _mean_pass(entry: Entry, environments: Sequence[str]) -> float:
 def _row(entry: Entry, rank: int | None, environments: Sequence[str], p: float | None) -> Row:
     own = _own(entry, environments)
     most = min(len(result.scores["pass_at"]) for result in own)
+    sealed = [entry.sealed[r.environment] for r in own if r.environment in entry.sealed]
+    sealed = sealed if len(sealed) == len(own) else []
     return Row(
         entry=entry,
         rank=rank,
@@ -174,6 +178,7 @@ def _row(entry: Entry, rank: int | None, environments: Sequence[str], p: float |
         pass_at=tuple(
             _mean([_at_k(result, "pass_at", k) for result in own]) for k in range(1, most + 1)
         ),
+        sealed=_mean([_at_k(result, "pass_at", most) for result in sealed]),
         control=_mean([_at_k(result, "independent_pass_at", most) for result in own]),
         gain=_mean([_named(result, "gain") for result in own]),
         entropy=_mean([_named(result, "trajectory_entropy") for result in own]),

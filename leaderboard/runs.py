@@ -13,9 +13,11 @@ from typing import Any
 
 from flask import Blueprint, Response, abort, current_app
 
+from lamer_bench.record import RunFolder
 from lamer_bench.viewer.content import Content
 from lamer_bench.viewer.page import served_page, served_trial
 from leaderboard.board import Board
+from leaderboard.entries import Entry
 
 runs = Blueprint("runs", __name__)
 _MOST_OPEN = 4
@@ -44,6 +46,29 @@ def trial(identity: int, environment: str, index: int) -> Response:
         if index >= len(content.rows):
             abort(404, "The run has no trial of this number.")
         return Response(served_trial(content, index), mimetype="application/json")
+
+
+@runs.get("/entries/<int:identity>/runs/<environment>/manifest.json")
+def manifest(identity: int, environment: str) -> Response:
+    """A run's settings, and where its sender says that it was made."""
+    board: Board = current_app.extensions["board"]
+    entry = board.entries.get(identity)
+    text = entry and manifest_text(board, entry, environment)
+    if not text:
+        abort(404, "No verified entry has this run.")
+    return Response(text, mimetype="application/json")
+
+
+def manifest_text(board: Board, entry: Entry, environment: str) -> str | None:
+    """The manifest of a verified run as it was sent; None where there is none."""
+    if environment not in entry.results:
+        return None
+    try:
+        return RunFolder(board.config.runs(entry.digest) / environment).manifest_path.read_text(
+            encoding="utf-8"
+        )
+    except FileNotFoundError:
+        return None
 
 
 def _content(identity: int, environment: str) -> Content:

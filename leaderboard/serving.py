@@ -21,10 +21,13 @@ from leaderboard.database import Database
 from leaderboard.worker import work
 
 _THREADS = 8
+_URL_VARIABLE = "LAMER_BENCH_DATABASE_URL"
 
 
-def serve(config: Config, host: str, port: int, announce: Callable[[str], None]) -> None:
-    """Serve until interrupted; ``announce`` is told the address."""
+def serve(
+    config: Config, host: str, port: int, announce: Callable[[str], None], *, workers: int = 1
+) -> None:
+    """Serve until interrupted, with so many workers; ``announce`` is told the address."""
     app = create_app(config)
     server: Any = waitress.create_server(
         app,
@@ -36,14 +39,16 @@ def serve(config: Config, host: str, port: int, announce: Callable[[str], None])
         channel_timeout=60,
         clear_untrusted_proxy_headers=True,
     )
-    keeper = WorkerKeeper(config)
-    keeper.start()
+    keepers = [WorkerKeeper(config) for _ in range(workers)]
+    for keeper in keepers:
+        keeper.start()
     address = getattr(server, "effective_port", port)
     announce(f"http://{'localhost' if host in ('', '0.0.0.0', '127.0.0.1') else host}:{address}")
     try:
         server.run()
     finally:
-        keeper.stop()
+        for keeper in keepers:
+            keeper.stop()
 
 
 class WorkerKeeper(threading.Thread):
@@ -53,15 +58,18 @@ class WorkerKeeper(threading.Thread):
         super().__init__(daemon=True)
         self._command = [
             *(sys.executable, "-m", "leaderboard.serving"),
-            *("--database-url", config.database_url, "--folder", str(config.folder.resolve())),
-            *("--parent", str(os.getpid())),
+            *("--folder", str(config.folder.resolve()), "--parent", str(os.getpid())),
         ]
+        # a URL may hold a password, which the list of processes would show
+        self._environment = os.environ | {_URL_VARIABLE: config.database_url}
         self._stopped = threading.Event()
         self._worker: subprocess.Popen[bytes] | None = None
 
     def run(self) -> None:
         while not self._stopped.is_set():
-            self._worker = subprocess.Popen(self._command, stdin=subprocess.DEVNULL)
+            self._worker = subprocess.Popen(
+                self._command, stdin=subprocess.DEVNULL, env=self._environment
+            )
             while self._worker.poll() is None and not self._stopped.wait(0.2):
                 pass
             self._stopped.wait(0.5)
@@ -77,7 +85,6 @@ class WorkerKeeper(threading.Thread):
 def main() -> None:
     """The worker's process."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--database-url", required=True)
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--parent", type=int, required=True)
     parser.add_argument("--lease-seconds", type=float, default=Config.lease_seconds)
@@ -86,7 +93,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda number, _: stopped.append(number))
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C reaches the parent, which ends this one
     config = Config(
-        database_url=options.database_url,
+        database_url=os.environ[_URL_VARIABLE],
         folder=options.folder,
         lease_seconds=options.lease_seconds,
     )

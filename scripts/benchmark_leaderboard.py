@@ -4,8 +4,8 @@
 
 Fills a board with copies of a real run under other names (their scores differ, as random players'
 do), about 1,000 turns each, serves it with waitress, and asks for the overview from eight threads;
-then judges one bundle, and lets 50 senders come at once. Everything is on this machine, so that
-the clients take their part of its cores.
+then judges bundles, plays sealed tasks, and lets 50 senders come at once. Everything is on this
+machine, so that the clients take their part of its cores.
 """
 
 from __future__ import annotations
@@ -13,11 +13,14 @@ from __future__ import annotations
 import argparse
 import http.client
 import logging
+import os
+import secrets
 import tempfile
 import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +29,7 @@ import waitress
 
 from lamer_bench.record import RunFolder
 from lamer_bench.runner import run
+from leaderboard import client, sealed_client
 from leaderboard.app import create_app
 from leaderboard.bundles import AgentCard, pack
 from leaderboard.config import Config
@@ -57,6 +61,7 @@ def main() -> None:
         print(f"{options.entries} entries, {turns:,} turns")
         show_requests(config, database)
         show_replay(Path(folder))
+        show_sealed(config, database)
         show_submissions(config, database, played[0], options.submissions, Path(folder))
 
 
@@ -153,6 +158,24 @@ def show_replay(folder: Path) -> None:
         print(
             f"{environment}: {turns:,} turns judged, {turns / seconds:,.0f} a second "
             f"({turns / cpu:,.0f} by CPU time)"
+        )
+
+
+def show_sealed(config: Config, database: Database) -> None:
+    """Turns a second of a player at random on the sealed tasks, through HTTP."""
+    app = create_app(replace(config, sealed_salt=secrets.token_hex(32)), database)
+    server: Any = waitress.create_server(app, host="127.0.0.1", port=0, threads=THREADS)
+    threading.Thread(target=server.run, daemon=True).start()
+    os.environ[client.TOKEN_VARIABLE] = database.add_token("away", 1000)
+    for environment in (ENVIRONMENT, "webshop-easy"):
+        started = time.perf_counter()
+        url = f"http://127.0.0.1:{server.effective_port}"
+        scores = sealed_client.play("random", environment, url)["scores"]
+        seconds = time.perf_counter() - started
+        turns = sum(cost["environment_steps"] for cost in scores["cost"].values())
+        print(
+            f"{environment}, sealed: {scores['trials']} trials, {turns:,} turns in "
+            f"{seconds:.1f} s, {turns / seconds:,.0f} a second"
         )
 
 

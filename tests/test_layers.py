@@ -31,6 +31,7 @@ OPEN_TO = {
     "leaderboard": frozenset(
         {"record", "metrics", "scores", "verify", "suites", "task", "errors", "env"}
         | {"registry", "viewer"}
+        | {"agent", "asking", "protocol", "provenance", "runner"}  # a board plays sealed tasks
     ),
 }
 """What the other rooms may import from the core."""
@@ -58,6 +59,7 @@ THIRD_PARTY = {
     "leaderboard": {"flask", "markupsafe", "numpy", "pydantic", "werkzeug"},
     "leaderboard/api": {"pyarrow"},
     "leaderboard/database": {"sqlalchemy"},
+    "leaderboard/schema": {"sqlalchemy"},
     "leaderboard/serving": {"waitress"},
 }
 """Other people's packages, by the longest beginning of a path that fits."""

@@ -17,7 +17,7 @@ from typing import ClassVar, NamedTuple
 from environments.sokoban.rooms import DIRECTIONS, Room, shape_of
 from lamer_bench.env import Outcome, TextEnv
 from lamer_bench.errors import SettingError
-from lamer_bench.task import Split, Task, split_of
+from lamer_bench.task import Split, Task
 
 _WORD = re.compile(r"[^\W_]+|[↑↓←→]")
 _DIRECTION_OF = {
@@ -159,7 +159,7 @@ class Sokoban(TextEnv):
         self._shape = shape_of(self.board.rows, self.board.columns, self.board.boxes)
         self._glyph_moves = _glyph_moves(self.board.symbols)
         self._steps = _steps(self.board.columns, self.board.moves_per_turn)
-        self._wanted_split: Split | None = None
+        self._wanted: Task | None = None
         self._room: Room
         self._fingerprint: str
         self._moves: list[str] | None
@@ -170,10 +170,10 @@ class Sokoban(TextEnv):
     def load(self, task: Task) -> None:
         """Draw the instance of ``task``.
 
-        The split is noted first: one search of a room certifies many starting positions, so that
-        `generate` can pick one that belongs to the split instead of throwing the search away.
+        The task is noted first: one search of a room certifies many starting positions, so that
+        `generate` can pick one that may be the task's instead of throwing the search away.
         """
-        self._wanted_split = task.split
+        self._wanted = task
         super().load(task)
 
     def generate(self, rng: Random) -> bool:
@@ -193,7 +193,7 @@ class Sokoban(TextEnv):
         for _ in range(_STARTS_TRIED):
             room = Room(floor, targets, *shape.draw_state(rng.choice(starts), rng))
             fingerprint = f"sokoban {shape.fingerprint(room)}"
-            if self._wanted_split in (None, split_of(fingerprint)):
+            if self._wanted is None or self._wanted.owns(fingerprint):
                 self._room, self._fingerprint = room, fingerprint
                 self._moves = shape.shortest(room, layers)
                 self._initial_text = None

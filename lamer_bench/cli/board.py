@@ -16,7 +16,10 @@ from lamer_bench.errors import MissingExtraError, SettingError
 Url = Annotated[str, typer.Option(help="The board's address, such as https://board.example.")]
 DatabaseUrl = Annotated[
     str,
-    typer.Option(help="sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME."),
+    typer.Option(
+        help="sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME.",
+        envvar="LAMER_BENCH_DATABASE_URL",
+    ),
 ]
 Folder = Annotated[Path, typer.Option(help="Where the board keeps bundles and verified runs.")]
 _DATABASE = "sqlite:///board.sqlite"
@@ -40,19 +43,70 @@ def serve(
     database_url: DatabaseUrl = _DATABASE,
     folder: Folder = _FOLDER,
     title: Annotated[str, typer.Option(help="Name of the board.")] = "lamer-bench",
+    workers: Annotated[
+        int, typer.Option(min=1, help="Processes that replay submissions, one at a time each.")
+    ] = 1,
+    salt_file: Annotated[
+        Path | None,
+        typer.Option(
+            help="File of mode 600 with the secret that sealed tasks are drawn from; the variable "
+            "LAMER_BENCH_SALT does the same.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Run a leaderboard: pages, API, and a worker that replays what is submitted."""
     serving, config = _room("serving"), _room("config")
-    settings = config.Config(database_url=database_url, folder=folder, title=title)
+    settings = config.Config(
+        database_url=database_url,
+        folder=folder,
+        title=title,
+        sealed_salt=_room("sealed").read_salt(salt_file),
+    )
     try:
         serving.serve(
             settings,
             host,
             port,
             lambda address: print(f"Serving at {address} (Ctrl+C ends it)", flush=True),
+            workers=workers,
         )
     except KeyboardInterrupt:
         print("\nStopped.")
+
+
+def play_sealed(agent: str, environment: str, url: str, *, as_json: bool, **settings: Any) -> None:
+    """`run --sealed`: play what a leaderboard asks, and print the scores that it computed."""
+    with output.shown_progress() as show:
+        try:
+            found = _room("sealed_client").play(
+                agent, environment, url, progress=show, notice=output.notice, **settings
+            )
+        except KeyboardInterrupt:
+            output.notice("\nStopped; the board keeps what was answered. The same command goes on.")
+            raise typer.Exit(130) from None
+    if as_json:
+        output.print_json(found)
+        return
+    scores = found["scores"]
+    rows = [
+        (f"{word}@{k}", _share(value), _ends(scores[f"{key}_ci"][k]))
+        for word, key in (("pass", "pass_at"), ("control pass", "independent_pass_at"))
+        for k, value in scores[key].items()
+    ]
+    rows.append(("gain", _share(scores["gain"]), _ends(scores["gain_ci"])))
+    rows.append(("void trials", str(scores["voids"] + scores["control_voids"]), ""))
+    title = f"{found['name']} on {environment}, {scores['tasks']} sealed tasks of {url}"
+    output.print_table(("score", ">value", ">95 % interval"), rows, title)
+    print(f"It stands beside your entry {found['name']!r} with memory {scores['memory']}.")
+
+
+def _share(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
+
+
+def _ends(interval: list[float] | None) -> str:
+    return "" if interval is None else f"{interval[0]:.3f} .. {interval[1]:.3f}"
 
 
 def submit(

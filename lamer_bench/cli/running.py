@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lamer_bench.cli import options, output
-from lamer_bench.errors import MissingExtraError
+from lamer_bench.cli import board, options, output
+from lamer_bench.errors import MissingExtraError, SettingError
 
 if TYPE_CHECKING:
     from lamer_bench.runner import Progress
@@ -48,6 +48,21 @@ def run(
         bool, typer.Option("--fresh", help="Set an existing run aside and start anew.")
     ] = False,
     batch: Annotated[int, typer.Option(help="Trials in flight; changes the speed only.")] = 256,
+    sealed: Annotated[
+        str | None,
+        typer.Option(
+            help="Play the sealed tasks of the leaderboard at this address, which decides what is "
+            "played and keeps the record.",
+            show_default=False,
+        ),
+    ] = None,
+    name: Annotated[
+        str | None,
+        typer.Option(
+            help="With --sealed: the name of your entry; the agent's own unless said.",
+            show_default=False,
+        ),
+    ] = None,
     as_json: options.AsJson = False,
 ) -> None:
     """Play an agent on an environment, with its memory-wiped control, and print its scores."""
@@ -55,6 +70,34 @@ def run(
     from lamer_bench.cli.results import print_scores
     from lamer_bench.options import split_options
     from lamer_bench.scores import score_run
+
+    if sealed is not None:
+        given = {
+            "--env-option": env_option,
+            "--data": data,
+            "--split": split != "test",
+            "--tasks": tasks != 100,
+            "--episodes": episodes != 3,
+            "--repeats": repeats != 1,
+            "--control-episodes": control_episodes is not None,
+            "--out": out,
+            "--fresh": fresh,
+        }
+        if decided := [option for option, value in given.items() if value]:
+            raise SettingError(f"With --sealed the board decides; leave out {', '.join(decided)}.")
+        board.play_sealed(
+            agent,
+            env,
+            sealed,
+            name=name,
+            memory=memory,
+            seed=seed,
+            agent_options=split_options(agent_option or []),
+            as_json=as_json,
+        )
+        return
+    if name is not None:
+        raise SettingError("--name goes with --sealed; a run folder is named by --out.")
 
     last: list[Progress] = []
     with output.shown_progress(is_quiet=agent == "human") as show:

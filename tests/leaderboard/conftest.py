@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ pytest.importorskip("sqlalchemy", reason="sqlalchemy is in the [leaderboard] ext
 
 from flask import Flask
 from flask.testing import FlaskClient
+from werkzeug.serving import make_server
 
 from lamer_bench.record import RunFolder
 from lamer_bench.runner import run
@@ -23,6 +26,8 @@ from leaderboard.config import Config
 from leaderboard.database import Database
 from leaderboard.worker import work_once
 
+SALT = "0123456789abcdef" * 4
+SEALED_TASKS = 6
 CARD = AgentCard(name="Chance", kind="scripted", trained_on_suite=False)
 ENVIRONMENT = "minesweeper-easy"
 
@@ -121,3 +126,31 @@ def lab(tmp_path: Path) -> Iterator[Lab]:
     made = make_lab(tmp_path, submissions_a_minute=1000)
     yield made
     made.database.close()
+
+
+@contextmanager
+def served(lab: Lab) -> Iterator[str]:
+    """The board behind HTTP; its address."""
+    server = make_server("127.0.0.1", 0, lab.app, threaded=True)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def with_secret(lab: Lab, **settings: Any) -> Lab:
+    """Another process of the same board, with a secret and a few sealed tasks."""
+    settings = {"sealed_salt": SALT, "sealed_tasks": SEALED_TASKS, **settings}
+    config = replace(lab.config, **settings)
+    app = create_app(config, lab.database)
+    return Lab(app, app.test_client(), config, lab.database, lab.token)
+
+
+@pytest.fixture
+def sealed_lab(lab: Lab) -> Lab:
+    """A board with sealed tasks."""
+    return with_secret(lab)

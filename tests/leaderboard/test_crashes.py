@@ -18,10 +18,13 @@ from urllib.request import urlopen
 
 import pytest
 
-from leaderboard import client
+from lamer_bench.record import RunFolder, content_digest
+from leaderboard import client, sealed_client
 from leaderboard.database import Database
+from leaderboard.sealed import SALT_VARIABLE
 from leaderboard.worker import work_once
-from tests.leaderboard.conftest import Lab
+from tests.leaderboard.conftest import ENVIRONMENT, SALT, Lab
+from tests.leaderboard.test_sealed import SCOUT, Scout, digest_at_home
 
 Bundle = Callable[..., Path]
 PATIENCE = 90.0
@@ -41,11 +44,11 @@ def actions(database: Database) -> Counter[str]:
 
 
 @contextmanager
-def served(folder: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
+def served(folder: Path, port: str = "0") -> Iterator[tuple[subprocess.Popen[str], str]]:
     """`lamer-bench serve` as its users start it; its process and address."""
     server = subprocess.Popen(
         [
-            *(sys.executable, "-m", "lamer_bench", "serve", "--port", "0"),
+            *(sys.executable, "-m", "lamer_bench", "serve", "--port", port),
             *(
                 "--database-url",
                 f"sqlite:///{folder}/board.sqlite",
@@ -53,6 +56,7 @@ def served(folder: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
                 str(folder / "files"),
             ),
         ],
+        env=os.environ | {SALT_VARIABLE: SALT},
         stdout=subprocess.PIPE,
         text=True,
     )
@@ -105,6 +109,35 @@ def test_a_killed_server_and_a_killed_worker_lose_and_double_nothing(
         assert urlopen(f"{url}/healthz").status == 200
     assert actions(database) == {"submitted": 3, "verified": 3}
     assert len(database.entries()) == 3
+    database.close()
+
+
+@pytest.mark.slow
+def test_a_killed_server_loses_no_answer_to_a_sealed_task(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database = Database(f"sqlite:///{tmp_path}/board.sqlite")
+    monkeypatch.setenv(client.TOKEN_VARIABLE, database.add_token("lab", 100))
+    said: list[str] = []
+    ended: list[dict[str, Any]] = []
+    with served(tmp_path) as (server, url):
+        play = threading.Thread(
+            target=lambda: ended.append(
+                sealed_client.play(SCOUT, ENVIRONMENT, url, notice=said.append)
+            )
+        )
+        play.start()
+        wait_for(lambda: database.sealed_answers(1))
+        server.send_signal(signal.SIGKILL)
+        server.wait()
+    assert database.sealed_results() == []
+    with served(tmp_path, url.rpartition(":")[2]):
+        play.join(PATIENCE)
+        found = ended[0]
+    assert any("cannot be reached" in line for line in said)
+    record = RunFolder(tmp_path / "files" / "sealed" / str(found["run"]))
+    assert content_digest(record.trials()) == digest_at_home(Scout(), record, tmp_path / "own")
+    assert actions(database) == {"sealed begun": 1, "sealed": 1}
     database.close()
 
 

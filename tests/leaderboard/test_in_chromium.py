@@ -5,24 +5,23 @@ from __future__ import annotations
 
 import os
 import shutil
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from werkzeug.serving import make_server
 
 from lamer_bench.cli import main
 from lamer_bench.record import RunFolder
 from leaderboard import client
-from tests.leaderboard.conftest import ENVIRONMENT, Lab
+from tests.leaderboard.conftest import ENVIRONMENT, Lab, served
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
 if shutil.which("chromium") is None or shutil.which("chromedriver") is None:
     pytest.skip("Chromium and its driver are not installed", allow_module_level=True)
 
 from selenium.webdriver.common.by import By  # noqa: E402
+from selenium.webdriver.common.keys import Keys  # noqa: E402
 from selenium.webdriver.support.ui import Select, WebDriverWait  # noqa: E402
 
 Driver = Any
@@ -42,14 +41,9 @@ def driver() -> Iterator[Driver]:
 
 
 @pytest.fixture
-def url(lab: Lab) -> Iterator[str]:
-    server = make_server("127.0.0.1", 0, lab.app, threaded=True)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+def url(sealed_lab: Lab) -> Iterator[str]:
+    with served(sealed_lab) as address:
+        yield address
 
 
 def picture(driver: Driver, name: str) -> None:
@@ -78,12 +72,13 @@ def click(driver: Driver, words: str) -> None:
 
 @pytest.mark.slow
 def test_a_walk_from_an_empty_board_to_a_trajectory(
-    lab: Lab,
+    sealed_lab: Lab,
     url: str,
     driver: Driver,
     played: Callable[..., RunFolder],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    lab = sealed_lab
     monkeypatch.setenv(client.TOKEN_VARIABLE, lab.token)
     driver.get(url)
     assert "No entry yet" in text(driver)
@@ -98,6 +93,12 @@ def test_a_walk_from_an_empty_board_to_a_trajectory(
     lab.decide()
     driver.refresh()
     assert "every score recomputed" in text(driver)
+    sealed = ["run", "--agent", "random", "--env", ENVIRONMENT, "--sealed", url, "--name", "Random"]
+    assert main(sealed) == 0
+    driver.refresh()
+    assert "Sealed tasks" in text(driver)
+    driver.find_element(By.TAG_NAME, "summary").click()
+    assert '"schema_version"' in text(driver)
     picture(driver, "entry")
 
     driver.get(f"{url}/environments/{ENVIRONMENT}")
@@ -106,6 +107,11 @@ def test_a_walk_from_an_empty_board_to_a_trajectory(
     click(driver, "pass@3")
     click(driver, "pass@3 ↓")
     assert agents(driver) == ["Random", "Explorer"]
+    Select(driver.find_element(By.NAME, "split")).select_by_visible_text("sealed")
+    driver.find_element(By.CSS_SELECTOR, ".filters button").click()
+    assert agents(driver) == ["Random"]
+    picture(driver, "sealed")
+    Select(driver.find_element(By.NAME, "split")).select_by_visible_text("test")
     Select(driver.find_element(By.NAME, "kind")).select_by_visible_text("prompting")
     driver.find_element(By.CSS_SELECTOR, ".filters button").click()
     assert agents(driver) == []
@@ -123,6 +129,9 @@ def test_a_walk_from_an_empty_board_to_a_trajectory(
     picture(driver, "trajectory")
 
     driver.get(url)
+    for key in (Keys.TAB, Keys.ENTER, Keys.TAB):  # past the menu, to the first filter
+        driver.switch_to.active_element.send_keys(key)
+    assert driver.switch_to.active_element.get_attribute("name") == "split"
     light = driver.find_element(By.TAG_NAME, "body").value_of_css_property("background-color")
     click(driver, "dark")
     dark = driver.find_element(By.TAG_NAME, "body").value_of_css_property("background-color")

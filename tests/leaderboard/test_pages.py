@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+import shutil
 from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
@@ -10,8 +12,10 @@ from typing import Any
 
 import pytest
 
+from lamer_bench.record import RunFolder
 from lamer_bench.suites import DEFAULT_SUITE, load_suite
-from tests.leaderboard.conftest import ENVIRONMENT, Lab
+from leaderboard.bundles import pack
+from tests.leaderboard.conftest import CARD, ENVIRONMENT, Lab
 
 ADDRESSES = (
     *("/", "/?family=minesweeper&level=easy&sort=pass3&order=asc", "/verification", "/submitting"),
@@ -167,6 +171,33 @@ def test_texts_of_strangers_are_escaped(lab: Lab, bundle: Callable[..., Path]) -
     text = lab.client.get("/entries/1").text
     assert "Tom &amp; &#34;Jerry&#34; &#39;x&#39;" in text
     assert 'href="https://a.example/?a=1&amp;b=%22"' in text
+
+
+def test_markup_in_a_run_is_shown_as_text(
+    lab: Lab, played: Callable[..., RunFolder], tmp_path: Path
+) -> None:
+    """Where a run may hold any text, it may hold this."""
+    evil = "</pre><script>alert(1)</script>\x1b[2J\u202e<img src=x onerror=alert(1)>"
+    run = RunFolder(shutil.copytree(played().path, tmp_path / "run"))
+    manifest = json.loads(run.manifest_path.read_text())
+    manifest["settings"]["agent"] = evil
+    manifest["settings"]["agent_settings"] = {evil: [evil]}
+    manifest["provenance"] |= dict.fromkeys(("created", "python", "platform", "git_commit"), evil)
+    manifest["provenance"] |= {"command_line": [evil], "packages": {evil: evil}}
+    run.manifest_path.write_text(json.dumps(manifest))
+    bundle = tmp_path / "bundle.zip"
+    pack([run], CARD, bundle)
+    assert lab.submit(bundle)["state"] == "verified"
+    for address in ("/", "/entries/1", f"/environments/{ENVIRONMENT}", "/audit"):
+        found = page(lab, address)
+        assert (found.scripts, found.handlers) == (0, []), address
+    viewer = lab.client.get(f"/entries/1/runs/{ENVIRONMENT}/").text
+    assert "<script>alert" not in viewer
+    assert "<img" not in viewer
+    for path in ("manifest.json", "trial/0.json"):
+        answer = lab.client.get(f"/entries/1/runs/{ENVIRONMENT}/{path}")
+        assert answer.mimetype == "application/json"
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
 
 
 def test_a_trajectory_opens_in_the_viewer_under_its_own_policy(filled: Lab) -> None:

@@ -5,16 +5,24 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from leaderboard.database import Database
-from tests.leaderboard.conftest import Lab, make_lab
+from tests.leaderboard.conftest import Lab, make_lab, with_secret
 from tests.leaderboard.test_crashes import (
     test_a_lease_that_ran_out_is_taken_over_and_the_late_worker_decides_nothing,
     test_many_at_once_have_one_verdict_each,
+)
+from tests.leaderboard.test_schema import test_the_database_itself_keeps_the_audit_log
+from tests.leaderboard.test_sealed import (
+    begin,
+    test_an_answer_counts_once_and_a_late_one_is_void,
+    test_lost_connections_and_a_forgetful_board_change_nothing,
+    url,
 )
 from tests.leaderboard.test_submissions import (
     test_a_revoked_token_is_worthless_and_its_name_is_free_again,
@@ -32,16 +40,14 @@ pytestmark = pytest.mark.skipif(
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def server() -> Iterator[Path]:
     """A server that listens on a socket in a folder only."""
     assert PROGRAMS is not None
-    folder = tmp_path_factory.mktemp("postgres")
+    folder = Path(tempfile.mkdtemp(prefix="board-"))  # pytest's own folders are closed to others
     user = None
     if os.geteuid() == 0:  # it refuses to run as root
         user = "postgres"
         shutil.chown(folder, user)
-        for parent in folder.parents[:3]:
-            parent.chmod(parent.stat().st_mode | 0o011)
 
     def run(*command: str) -> None:
         subprocess.run(command, check=True, user=user, stdout=subprocess.DEVNULL, cwd=folder)
@@ -53,6 +59,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     run(control, "-D", data, "-o", settings, "-l", str(folder / "log"), "-w", "start")
     yield folder
     run(control, "-D", data, "-m", "immediate", "stop")
+    shutil.rmtree(folder)
 
 
 @pytest.fixture
@@ -76,9 +83,11 @@ def test_a_backup_moves_a_board_from_one_database_to_another(
 ) -> None:
     lab.submit(bundle())
     copy = Database(f"sqlite:///{tmp_path}/copy.sqlite")
+    begin(with_secret(lab))
     copy.fill(lab.database.dump())
     assert copy.entries() == lab.database.entries()
     assert copy.audit() == lab.database.audit()
+    assert copy.sealed_run(1) == lab.database.sealed_run(1) is not None
     copy.close()
 
 
@@ -86,8 +95,12 @@ __all__ = [
     "test_a_lease_that_ran_out_is_taken_over_and_the_late_worker_decides_nothing",
     "test_a_revoked_token_is_worthless_and_its_name_is_free_again",
     "test_a_submission_is_replayed_and_its_scores_are_computed_here",
+    "test_an_answer_counts_once_and_a_late_one_is_void",
     "test_an_operator_removes_with_a_reason_and_verifies_again",
+    "test_lost_connections_and_a_forgetful_board_change_nothing",
     "test_many_at_once_have_one_verdict_each",
     "test_only_its_submitter_withdraws_an_entry",
+    "test_the_database_itself_keeps_the_audit_log",
     "test_the_same_runs_are_one_entry_however_they_are_packed",
+    "url",
 ]

@@ -134,7 +134,7 @@ def test_a_quota_counts_submissions_of_a_day(tmp_path: Path, bundle: Bundle) -> 
     assert lab.send(bundle()).status_code == 202
     refused = lab.send(bundle(name="Another"))
     assert refused.status_code == 429
-    assert "1 submissions of this day" in refused.get_json()["error"]
+    assert "used its 1 runs of this day" in refused.get_json()["error"]
     assert lab.send(bundle()).status_code == 202  # the same one costs nothing
     later = datetime.now(UTC) + timedelta(days=1)
     assert lab.database.num_submitted_since("small", later) == 0

@@ -140,6 +140,19 @@ def declared(members: Members, size: int) -> bytes:
     return bytes(content)
 
 
+def declared_in_zip64(members: Members, size: int) -> bytes:
+    """The same for a size that takes 64 bits, which stand in a field of their own."""
+    name, content = members[-1]
+    assert isinstance(name, str)
+    last = zipfile.ZipInfo(name)
+    last.extra = struct.pack("<HHQ", 0x9999, 8, size)
+    packed = bytearray(archive([*members[:-1], (last, content)]))
+    place = packed.rindex(b"PK\x01\x02")
+    struct.pack_into("<I", packed, place + 24, 2**32 - 1)
+    struct.pack_into("<H", packed, place + 46 + len(name), 1)
+    return bytes(packed)
+
+
 def encrypted(members: Members) -> bytes:
     content = bytearray(archive(members))
     place = content.rindex(b"PK\x01\x02")
@@ -185,6 +198,7 @@ ARCHIVES: dict[str, tuple[Callable[[Members], bytes], str]] = {
     "lzma": (lambda m: archive(m, zipfile.ZIP_LZMA), "not compressed by deflate"),
     "bomb": (lambda m: archive(with_(m, TRIALS, b"\n" * 50_000_000)), "times its size"),
     "4 GB declared": (lambda m: declared(m, 2**32 - 2), "at most 1073741824"),
+    "10 GB declared": (lambda m: declared_in_zip64(m, 10 * 2**30), "has 10737"),
     "less declared": (lambda m: declared(m, 10), "zip"),
     "other letters": (lambda m: archive([*m, (MANIFEST.upper(), b"{}")]), NOT_ONLY),
     "many members": (
