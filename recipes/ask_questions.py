@@ -49,6 +49,8 @@ from lamer_bench.runner import run
 
 LEVELS = {"minesweeper": "hard", "sokoban": "hard"}
 """Where a family's questions are asked: the level with the most room for a second attempt."""
+BEST = ("supervised", "gigpo", "lamer")
+"""The start, the best single-episode algorithm and LaMer, which are asked everything."""
 ABOVE = {"minesweeper": ("hard", "ood"), "sokoban": ("hard", "ood")}
 """Levels above those of the variants called ``easier``."""
 
@@ -103,16 +105,17 @@ def cases(family: str, folder: Path) -> Iterator[Case]:
             yield Case("b", environment, lamer, f"memory {memory}", memory)
     for algorithm, policy in trained.items():
         memory = MEMORY.get(algorithm, "none")
-        yield Case("temperature", environment, policy, "temperature 1.0", memory, temperature=1.0)
         if memory == "none":
             yield Case("c", environment, policy, "with reflections", "reflection")
         if family == "sokoban":
             long = f"question_levels:LongSokoban-{LEVELS[family]}"
             yield Case("d", long, policy, "one long episode", "none", episodes=1)
-        if family == "minesweeper":
-            for mines in (7, 8, 9):
-                between = f"question_levels:MinesBetween-{mines}"
-                yield Case("mines", between, policy, f"{mines} mines", memory)
+        if algorithm not in BEST:
+            continue
+        yield Case("temperature", environment, policy, "temperature 1.0", memory, temperature=1.0)
+        for mines in (7, 8, 9) if family == "minesweeper" else ():
+            between = f"question_levels:MinesBetween-{mines}"
+            yield Case("mines", between, policy, f"{mines} mines", memory)
     for path in sorted((folder / "variants").glob("*/policy")):
         algorithm, _, variant = path.parent.name.partition("-")
         policy = Policy(algorithm, 0, path / "adapter")
