@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from lamer_bench.comparison import Difference, compare_scores
+from lamer_bench.comparison import Difference, compare_at
 from lamer_bench.errors import SettingError
 from lamer_bench.plots import grouping, style
 from lamer_bench.plots.grouping import Panel
@@ -111,7 +111,7 @@ def _difference(run: Run, reference: Run | None) -> Difference | None:
     """None where the two may not be compared, such as runs of another k."""
     assert reference is not None
     try:
-        return compare_scores(run.full, reference.full).pass_at[-1]
+        return compare_at(run.full, reference.full, grouping.last_k(run))
     except SettingError:
         return None
 
