@@ -40,7 +40,8 @@ def pass_at(runs: Sequence[Run]) -> Drawing | None:
     for panel, on in zip(panels, axes, strict=True):
         for run in panel.runs:
             own = of_run[str(run.folder)]
-            _draw_pass(on, own, chosen[names[run.folder]], names[run.folder], panel.title)
+            label = names[run.folder]
+            _draw_pass(on, own, chosen[label], label, panel.title, len(panel.runs))
         on.set_title(panel.title)
     _scale(axes, runs)
     style.name_axes(axes, "attempts k", "tasks won within k (share)")
@@ -74,7 +75,9 @@ def _pass_rows(run: Run, label: str) -> Iterator[dict[str, Any]]:
                 yield {**grouping.identity(run, label), **point, "run_dir": str(run.folder)}
 
 
-def _draw_pass(on: Axes, table: pd.DataFrame, look: Look, label: str, place: str) -> None:
+def _draw_pass(
+    on: Axes, table: pd.DataFrame, look: Look, label: str, place: str, count: int
+) -> None:
     for memory in ("wiped", "kept"):  # what is drawn later lies above
         own = table[table["memory"] == memory]
         is_kept = memory == "kept"
@@ -84,7 +87,7 @@ def _draw_pass(on: Axes, table: pd.DataFrame, look: Look, label: str, place: str
             own["low"].astype(float),
             own["high"].astype(float),
             color=look.colour,
-            alpha=0.18 if is_kept else 0.08,
+            alpha=style.band_alpha(0.18 if is_kept else 0.08, count),
             linewidth=0,
         )
         band.set_gid(f"band-{name}")

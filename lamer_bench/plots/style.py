@@ -188,6 +188,12 @@ def hatch(look: Look) -> str:
     return HATCHES[markers.index(look.marker) % len(HATCHES)]
 
 
+def band_alpha(alpha: float, count: int) -> float:
+    """How opaque a band is where ``count`` lines share a panel: many bands together must not hide
+    the lines."""
+    return alpha * min(1.0, 4 / max(1, count))
+
+
 def name_axes(axes: Sequence[Axes], x: str, y: str) -> None:
     """Name the axes of panels of one meaning: x below the lowest of a column, y at the left."""
     columns = min(len(axes), MOST_COLUMNS)
