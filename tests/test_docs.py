@@ -25,6 +25,7 @@ FAMILIES = [name for name in ENVIRONMENTS if name != "doors" and not ENVIRONMENT
 
 
 def load_generator() -> ModuleType:
+    sys.path.insert(0, str(ROOT / "scripts"))
     spec = importlib.util.spec_from_file_location("docs_generator", ROOT / "scripts" / "docs.py")
     assert spec is not None
     assert spec.loader is not None
