@@ -3,15 +3,18 @@ link; the commands of its first pages run."""
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import shlex
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote
+from urllib.request import urlopen
 
 import pytest
 
@@ -66,7 +69,7 @@ def test_every_document_is_a_page(site: Path) -> None:
         file.relative_to(ROOT / "docs").with_suffix("").as_posix()
         for file in (ROOT / "docs").rglob("*.md")
     }
-    assert written == documents | {"index"}
+    assert written == documents | {"index", "file-map"}
     navigation = (ROOT / "mkdocs.yml").read_text("utf-8").partition("\nnav:")[2]
     assert [name for name in written if f"{name}.md" not in navigation] == []
 
@@ -76,6 +79,8 @@ def test_no_link_is_broken_and_nothing_is_loaded_from_elsewhere(site: Path) -> N
     found = dict(pages(site))
     for file, page in found.items():
         assert [one for one in page.loads if re.match(r"(?:https?:)?//", one)] == [], file.name
+        gone = [one for one in page.loads if not (file.parent / one.partition("?")[0]).exists()]
+        assert [one for one in gone if not one.startswith("data:")] == [], file.name
         for link in page.links:
             path, _, anchor = unquote(link).partition("#")
             if "://" in path or path.startswith("mailto:"):
@@ -103,6 +108,43 @@ def test_the_commands_run(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert commands
     for line in commands:
         assert main(shlex.split(line, comments=True)[1:]) == 0, line
+
+
+@pytest.mark.slow
+def test_every_command_of_the_readme_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As they stand there, but for the folders; installing and pytest are left to
+    scripts/newcomer.py and .ci/run, which run those blocks whole."""
+    pytest.importorskip("matplotlib", reason="matplotlib is in the [plots] extra")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.stdin", io.StringIO("quit\n" * 5))
+    readme = (ROOT / "README.md").read_text("utf-8")
+    found = re.findall(r"^```bash\n(.*?)^```$", readme, re.MULTILINE | re.DOTALL)
+    lines = [line for block in found for line in block.splitlines() if line.strip()]
+    assert len(lines) > 15
+    other = "run --agent random --env minesweeper-hard --tasks 20 --out runs/other"
+    assert main(other.split()) == 0
+    for line in lines:
+        words = shlex.split(line, comments=True)
+        if not words[0].endswith("lamer-bench"):
+            assert re.search(r"venv \.venv|pip install|-m pytest", line), line
+            continue
+        names = {"RUN": "runs/minesweeper-hard/lamer", "OTHER_RUN": "runs/other"}
+        words = [names.get(word, word) for word in words[1:]]
+        if "--web" in words:
+            serves_pages(words)
+        else:
+            assert main(words) == 0, line
+
+
+def serves_pages(words: list[str]) -> None:
+    command = [sys.executable, "-m", "lamer_bench", *words]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as serving:
+        assert serving.stdout is not None
+        address = re.search(r"http://\S+", serving.stdout.readline())
+        assert address is not None
+        with urlopen(address[0], timeout=60) as answer:
+            assert answer.status == 200
+        serving.send_signal(signal.SIGINT)
 
 
 def test_the_notebook_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
