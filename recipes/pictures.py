@@ -33,7 +33,7 @@ ENVIRONMENT = "minesweeper-hard"
 AGENTS = ("lamer", "gigpo", "explorer", "random")
 TASKS = 100
 FIGURES = ("pass-at-k", "diversity")
-WINDOW = (1280, 900)
+WINDOW = (980, 900)
 COLOURS = 64
 """Of the screenshot's palette: a page has few, and the file is a quarter as large."""
 

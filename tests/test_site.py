@@ -159,3 +159,41 @@ def test_the_notebook_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     shown = eval(last, names)
     assert isinstance(shown, pandas.Series)
     assert list(shown.index) == [("random", "minesweeper-easy")]
+
+
+# The scripts of the cluster page, with Slurm's variables and without Slurm --------------------
+
+
+def bash(script: str, folder: Path, *arguments: str, **variables: str) -> None:
+    path = f"{folder}{os.pathsep}{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    subprocess.run(
+        ["bash", str(ROOT / "recipes" / "cluster" / script), *arguments],
+        cwd=folder,
+        env={**os.environ, "PATH": path, **variables},
+        check=True,
+        capture_output=True,
+    )
+
+
+def test_a_job_of_the_array_plays_its_environment_and_goes_on(tmp_path: Path) -> None:
+    for tasks in ("3", "3"):  # the second time there is nothing left to do
+        bash("evaluate.sbatch", tmp_path, AGENT="random", TASKS=tasks, SLURM_ARRAY_TASK_ID="7")
+    assert [file.parent for file in tmp_path.rglob("manifest.json")] == [
+        tmp_path / "runs" / "sokoban-hard" / "random"
+    ]
+
+
+def test_the_training_job_starts_a_process_for_each_gpu(tmp_path: Path) -> None:
+    launcher = tmp_path / "torchrun"
+    launcher.write_text('#!/bin/sh\necho "$@" > called\n', "utf-8")
+    launcher.chmod(0o755)
+    variables = {"START": "model", "OUT": "out", "SLURM_GPUS_ON_NODE": "4"}
+    bash("train.sbatch", tmp_path, "--lora-rank", "16", **variables)
+    called = (tmp_path / "called").read_text("utf-8").strip()
+    page = (ROOT / "docs" / "your-own-model.md").read_text("utf-8")
+    as_documented = "torchrun --standalone --nproc-per-node 2 -m -- lamer_bench train lamer --start"
+    assert as_documented in page
+    assert called == (
+        as_documented.removeprefix("torchrun ").replace("node 2", "node 4")
+        + " model --out out --lora-rank 16"
+    )
