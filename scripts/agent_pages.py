@@ -94,7 +94,7 @@ def details(name: str, cls: type[Agent]) -> str:
     ]
     if name in ALGORITHMS:
         rows.append(("training", code_link(f"baselines/training/{name}")))
-    text = table(("", ""), rows)
+    text = table(("property", "value"), rows)
     if options := option_rows(cls):
         text += "\n\nOptions (`--agent-option NAME=VALUE`):\n\n" + table(
             ("option", "default"), options

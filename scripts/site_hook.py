@@ -31,7 +31,9 @@ def on_files(files: Any, config: Any) -> Any:
 
 
 def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
-    """Point links at pages of the site."""
+    """Point links at pages of the site. Without the note of a generated page, which would hide its
+    heading from the navigation."""
+    markdown = re.sub(r"\A<!-- Generated .*?-->\s*", "", markdown)
     place = (
         "" if page.file.src_uri in FROM_README else f"docs/{posixpath.dirname(page.file.src_uri)}"
     )
