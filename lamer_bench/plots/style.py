@@ -21,6 +21,7 @@ import pandas as pd
 from matplotlib import rc_context
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_pdf import FigureCanvasPdf
 from matplotlib.backends.backend_svg import FigureCanvasSVG
@@ -41,6 +42,7 @@ RC: dict[Any, Any] = {
     "font.family": "DejaVu Sans",  # comes with matplotlib
     "font.size": 10,
     "axes.titlesize": 10,
+    "axes.titley": 1.0,  # where it is anyway, without a look at every tick in each drawing
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.grid": True,
@@ -266,3 +268,15 @@ def _lay_out(figure: Figure) -> None:
     if engine is not None:
         engine.execute(figure)
         figure.set_layout_engine("none")
+    for panel in figure.axes:
+        for axis in (panel.xaxis, panel.yaxis):
+            _keep_label_in_place(axis, panel)
+
+
+def _keep_label_in_place(axis: Axis, panel: Axes) -> None:
+    """Spare each drawing the search for a place beside the tick labels."""
+    if axis.label.get_text():
+        axis.get_tightbbox()  # puts the label where it belongs
+        label = axis.label
+        place = label.get_transform().transform(label.get_position())
+        axis.set_label_coords(*panel.transAxes.inverted().transform(place))
