@@ -135,6 +135,16 @@ def compare_scores(a: Scores, b: Scores) -> Comparison:
     )
 
 
+def compare_at(a: Scores, b: Scores, k: int) -> Difference | None:
+    """pass@k of two runs on the tasks that both have, its p-value on its own; None when they share
+    none. Raises `SettingError` where they may not be compared."""
+    require_comparable(a.settings, b.settings)
+    pairs = _pair(a, b)
+    first = np.array([one.pass_at[k - 1] for one, _ in pairs])
+    second = np.array([other.pass_at[k - 1] for _, other in pairs])
+    return _difference(f"pass@{k}", first, second) if pairs else None
+
+
 def compare_neighbours(ranking: Sequence[Scores], k: int | None = None) -> list[Difference | None]:
     """For each run of a ranking but the last: can it be told apart from the next one by pass@k?
 
@@ -147,12 +157,7 @@ def compare_neighbours(ranking: Sequence[Scores], k: int | None = None) -> list[
     """
     tests: list[Difference | None] = []
     for a, b in pairwise(ranking):
-        require_comparable(a.settings, b.settings)
-        pairs = _pair(a, b)
-        column = (k or a.settings.episodes) - 1
-        first = np.array([one.pass_at[column] for one, _ in pairs])
-        second = np.array([other.pass_at[column] for _, other in pairs])
-        tests.append(_difference(f"pass@{column + 1}", first, second) if pairs else None)
+        tests.append(compare_at(a, b, k or a.settings.episodes))
     adjusted = iter(_adjusted([test for test in tests if test is not None]))
     return [None if test is None else next(adjusted) for test in tests]
 

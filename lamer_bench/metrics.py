@@ -314,16 +314,17 @@ def bootstrap_interval(
     if np.all(numbers == numbers[0]):
         return Interval(float(numbers[0]), float(numbers[0]))
     means = np.concatenate(
-        [numbers[drawn].mean(axis=1) for drawn in _resampled_tasks(numbers.size, seed, resamples)]
+        [
+            numbers.take(drawn, mode="clip").mean(axis=1)  # the fastest gather; all are in range
+            for drawn in _resampled_tasks(numbers.size, seed, resamples)
+        ]
     )  # [resamples]
     tail = (1 - CONFIDENCE) / 2
     low, high = np.quantile(means, [tail, 1 - tail])
     return Interval(float(low), float(high))
 
 
-def _resampled_tasks(
-    num_tasks: int, seed: int, resamples: int
-) -> Iterator[NDArray[np.unsignedinteger]]:
+def _resampled_tasks(num_tasks: int, seed: int, resamples: int) -> Iterator[NDArray[np.int64]]:
     """Indices of the tasks in each resample, [resamples, num_tasks], in blocks of rows."""
     if num_tasks * resamples <= _DRAWS_AT_ONCE:
         yield _drawn_at_once(num_tasks, seed, resamples)
@@ -332,14 +333,14 @@ def _resampled_tasks(
     rows = max(1, _DRAWS_AT_ONCE // num_tasks)
     for start in range(0, resamples, rows):
         size = (min(rows, resamples - start), num_tasks)
-        yield rng.integers(num_tasks, size=size).astype(np.uint64)
+        yield rng.integers(num_tasks, size=size)
 
 
 @lru_cache(maxsize=4)
-def _drawn_at_once(num_tasks: int, seed: int, resamples: int) -> NDArray[np.uint32]:
-    """Kept, 8 MB at most: the many scores of a run, and of a figure's runs, draw the same tasks."""
+def _drawn_at_once(num_tasks: int, seed: int, resamples: int) -> NDArray[np.int64]:
+    """Kept, 16 MB each: the many scores of a run, and of a figure's runs, draw the same tasks."""
     rng = np.random.default_rng(seed)
-    return rng.integers(num_tasks, size=(resamples, num_tasks)).astype(np.uint32)
+    return rng.integers(num_tasks, size=(resamples, num_tasks))
 
 
 def wilson_interval(num_won: int, num_trials: int) -> Interval:

@@ -3,7 +3,8 @@
     python scripts/docs.py            write them
     python scripts/docs.py --check    change nothing; exit with 1 and name what is stale
 
-Whole files: docs/environments/*.md, docs/command-line.md, docs/contract.md, docs/schema/*.json.
+Whole files: docs/environments/*.md, docs/agents/*.md, docs/command-line.md, docs/contract.md,
+docs/schema/*.json.
 Parts of hand-written files stand between ``<!-- generated: NAME -->`` and ``<!-- end: NAME -->``.
 """
 
@@ -20,7 +21,11 @@ from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any
 
+import agent_pages
 import typer
+from agent_pages import table as markdown_table
+from metric_examples import EXAMPLES
+from transcripts import transcript
 
 from lamer_bench import ENVIRONMENTS, checks, metrics, plots, tables
 from lamer_bench.cli import app
@@ -80,6 +85,7 @@ def whole_files() -> Iterator[tuple[str, str]]:
         cls = ENVIRONMENTS.load(family)
         if not cls.__module__.startswith("tests.") and not cls.plays:
             yield f"docs/environments/{family}.md", environment_page(cls)
+    yield from agent_pages.pages(NOTE)
     yield "docs/command-line.md", command_line_page()
     yield "docs/contract.md", contract_page()
     for name, schema in json_schemas().items():
@@ -91,7 +97,7 @@ def whole_files() -> Iterator[tuple[str, str]]:
 
 
 def environment_page(cls: type[TextEnv]) -> str:
-    """The class's docstring, its levels, a first observation of each, and its rules."""
+    """The class's docstring, its levels, its rules, and a transcript of each level."""
     source = cls.__module__.replace(".", "/")
     source += ".py" if (ROOT / f"{source}.py").exists() else "/__init__.py"
     summary, _, body = inspect.cleandoc(cls.__doc__ or "").partition("\n")
@@ -106,7 +112,10 @@ def environment_page(cls: type[TextEnv]) -> str:
         *(head, levels, table, tail),
         f"## Rules\n\nWhat a player of `{cls.family}-{next(iter(cls.levels))}` is told once:",
         f"```text\n{rules}\n```",
-        "## What it looks like\n\nThe first observation of test task 0 of each level.",
+        "## Transcripts\n\nTest task 0 of each level as the [explorer](../agents/explorer.md) "
+        "plays it, up to three attempts with memory. Of each attempt the first two turns and the "
+        "last are whole; for those between there are the actions. `lamer-bench play ID --agent "
+        "explorer` shows them all.",
         *examples,
     ]
     return "\n\n".join(part.strip() for part in parts) + "\n"
@@ -120,9 +129,9 @@ def level_row(cls: type[TextEnv], level: str) -> tuple[str, ...]:
 
 
 def example(cls: type[TextEnv], level: str) -> str:
-    """The first observation of a level's test task 0."""
-    observation, _ = cls(level).reset(seed=0)
-    return f"`{cls.family}-{level}/test/0`\n\n```text\n{observation}\n```"
+    """A trial on a level's test task 0."""
+    task, text = transcript(f"{cls.family}-{level}")
+    return f"### `{task}`\n\n```text\n{text}\n```"
 
 
 # The command line --------------------------------------------------------------------------------
@@ -183,18 +192,38 @@ def agents() -> str:
         cls = AGENTS.load(name)
         summary = " ".join((inspect.getdoc(cls) or "").partition("\n\n")[0].split())
         rank = "never ranked" if cls.told_solution else "ranked"
-        rows.append((f"`{name}`", summary, ", ".join(cls.memories), rank))
+        rows.append((f"[`{name}`](agents/{name}.md)", summary, ", ".join(cls.memories), rank))
     return markdown_table(("agent", "what it does", "memory (default first)", ""), rows)
 
 
 def metric_functions() -> str:
-    """The public functions of `lamer_bench.metrics`."""
+    """The public functions of `lamer_bench.metrics`: docstring and example of each."""
     functions = inspect.getmembers(metrics, inspect.isfunction)
     ours = [pair for pair in functions if pair[1].__module__ == metrics.__name__]
     public = [pair for pair in ours if not pair[0].startswith("_")]
     public.sort(key=lambda pair: pair[1].__code__.co_firstlineno)
-    rows = [(f"`{name}`", first_sentence(inspect.getdoc(one) or "")) for name, one in public]
-    return markdown_table(("function", "returns"), rows)
+    parts = []
+    for name, one in public:
+        text = re.split(r"\n(?=Raises:)", inspect.getdoc(one) or "")[0]
+        text = re.sub(r"^(Args|Returns):\n", r"*\1*\n\n", text, flags=re.M)
+        text = re.sub(r"^    (\w+): ", r"* `\1`: ", text, flags=re.M)
+        text = re.sub(r"^ {8,}", "  ", re.sub(r"^ {4}(?! )", "", text, flags=re.M), flags=re.M)
+        value = plain(eval(EXAMPLES[name], {name: one}))
+        parts.append(
+            f"### `{name}`\n\n{text.strip()}\n\n```python\n{EXAMPLES[name]}  # {value}\n```"
+        )
+    return "\n\n".join(parts)
+
+
+def plain(value: object) -> str:
+    """A value in a few digits."""
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, tuple) and hasattr(value, "_asdict"):
+        return ", ".join(f"{name} {plain(part)}" for name, part in value._asdict().items())
+    if hasattr(value, "tolist"):
+        value = value.tolist()
+    return f"[{', '.join(map(plain, value))}]" if isinstance(value, list) else str(value)
 
 
 def training_settings() -> str:
@@ -266,14 +295,6 @@ def first_sentence(text: str) -> str:
     """Up to the first full stop of the first paragraph, on one line."""
     paragraph = " ".join(text.partition("\n\n")[0].split())
     return re.split(r"(?<=[.!?]) (?=[A-Z`\"])", paragraph)[0]
-
-
-def markdown_table(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    """A table in Markdown."""
-    columns = list(columns)
-    lines = [columns, ["---"] * len(columns), *rows]
-    cells = [[cell.replace("|", "\\|") for cell in line] for line in lines]
-    return "\n".join(f"| {' | '.join(line)} |" for line in cells)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import inspect
+import json
 import re
 import shlex
 import shutil
@@ -25,6 +26,7 @@ FAMILIES = [name for name in ENVIRONMENTS if name != "doors" and not ENVIRONMENT
 
 
 def load_generator() -> ModuleType:
+    sys.path.insert(0, str(ROOT / "scripts"))
     spec = importlib.util.spec_from_file_location("docs_generator", ROOT / "scripts" / "docs.py")
     assert spec is not None
     assert spec.loader is not None
@@ -62,7 +64,7 @@ def test_a_stale_part_is_noticed(tmp_path: Path) -> None:
     page = tmp_path / "docs" / "environments" / f"{FAMILIES[0]}.md"
     page.write_text(page.read_text(encoding="utf-8").replace("## Reward", "## Prize"))
     agents = tmp_path / "docs" / "agents.md"
-    agents.write_text(agents.read_text(encoding="utf-8").replace("`oracle` |", "`orakel` |"))
+    agents.write_text(agents.read_text(encoding="utf-8").replace("oracle.md", "orakel.md"))
     assert {"docs/agents.md", f"docs/environments/{FAMILIES[0]}.md"} <= docs.stale(tmp_path).keys()
 
 
@@ -87,12 +89,60 @@ def test_every_agent_is_described() -> None:
     assert [name for name in AGENTS if f"`{name}`" not in text] == []
 
 
-def test_every_metric_is_described() -> None:
+def test_every_metric_is_described_with_an_example() -> None:
     functions = inspect.getmembers(metrics, inspect.isfunction)
     text = read("docs/metrics.md")
     public = [name for name, one in functions if one.__module__ == metrics.__name__]
-    missing = [name for name in public if name[0] != "_" and f"`{name}`" not in text]
-    assert missing == []
+    for name in public:
+        assert name[0] == "_" or re.search(
+            rf"^### `{name}`$.*?^```python\n{name}\(.*\)  # ", text, re.MULTILINE | re.DOTALL
+        )
+
+
+@pytest.mark.parametrize("name", list(AGENTS))
+def test_every_agent_has_its_page(name: str) -> None:
+    page = read(f"docs/agents/{name}.md")
+    parts = ["Idea", "Details", "Results", "Recipe"]
+    if name in docs.agent_pages.ALGORITHMS:
+        parts.insert(2, "Logged metrics")
+    assert re.findall(r"^## (.*)$", page, re.MULTILINE) == parts
+    for line in commands(page):
+        names = docs.helps()
+        known = next(
+            text
+            for command, text in names
+            if f"{line} ".startswith(f"{command} ") and command != "lamer-bench"
+        )
+        assert line.startswith("lamer-bench train ") or all(
+            option in known for option in re.findall(r"(?<= )--[a-z-]+", line)
+        ), line
+
+
+def commands(page: str) -> list[str]:
+    """The commands of ours in a page's blocks."""
+    text = "\n".join(re.findall(r"^```bash\n(.*?)^```$", page, re.MULTILINE | re.DOTALL))
+    return [line for line in text.splitlines() if line.startswith("lamer-bench ")]
+
+
+@needs_torch
+@pytest.mark.parametrize("algorithm", ["supervised", "lamer", "ppo"])
+def test_every_logged_metric_is_described(algorithm: str, tmp_path: Path) -> None:
+    """Trains for a step: the log of a real training is what must be described."""
+    size = ["--size", '{"width": 32, "layers": 1, "heads": 2, "mlp_width": 64}']
+    start = f"train supervised --out {tmp_path}/start --steps 1 --batch-size 4 --reflections 2"
+    assert main([*start.split(), "--chunk-trials", "4", *size]) == 0
+    out = tmp_path / "start"
+    if algorithm != "supervised":
+        out = tmp_path / "out"
+        train = f"train {algorithm} --start {tmp_path}/start/policy --out {out} --steps 1 --tasks 1"
+        options = "--episodes-per-task 6 --minibatches 1 --reference-kl 0.1"
+        assert main([*train.split(), *options.split()]) == 0
+    lines = (out / "metrics.jsonl").read_text("utf-8").splitlines()
+    logged = {re.sub(r"_\d+$", "_k", name) for name in json.loads(lines[0])} - {"step"}
+    page = read(f"docs/agents/{algorithm}.md").partition("## Logged metrics")[2]
+    described = set(re.findall(r"^\| `(\w+)`", page.partition("## ")[0], re.MULTILINE))
+    is_optional = {"value_loss"} if algorithm == "lamer" else set()
+    assert described - is_optional == logged
 
 
 def test_every_command_and_option_is_described() -> None:
@@ -144,14 +194,14 @@ def test_the_gymnasium_example_runs() -> None:
     subprocess.run([sys.executable, "-W", "error", "-c", code], check=True)
 
 
-def test_the_environment_and_agent_of_the_readme_run_as_shown(
+def test_the_environment_and_agent_of_its_page_run_as_shown(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    code = next(block for block in blocks("README.md", "python") if "class Safe" in block)
+    (code,) = blocks("docs/your-environment.md", "python")
     (tmp_path / "safe.py").write_text(code, encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
-    commands = next(block for block in blocks("README.md", "bash") if "safe:Safe-easy" in block)
+    (commands,) = blocks("docs/your-environment.md", "bash")
     for line in commands.splitlines():
         assert main(shlex.split(line, comments=True)[1:]) == 0
     shown = capsys.readouterr().out

@@ -17,11 +17,12 @@ pytest.importorskip("pandas", reason="pandas is in the [plots] extra")
 
 from lamer_bench import plots
 from lamer_bench.cli import main
-from lamer_bench.errors import SettingError
-from lamer_bench.plots import budget, sources
+from lamer_bench.errors import RecordError, SettingError
+from lamer_bench.plots import budget, sharing, sources
 from tests.test_plots import (
     SVG,
     assert_heights,
+    colour,
     element,
     ids,
     number,
@@ -280,3 +281,43 @@ def test_names_in_the_report_are_escaped(tmp_path: Path) -> None:
     page = (tmp_path / "out" / "report.html").read_text("utf-8")
     assert "<img src=x" not in page
     assert "&lt;img src=x" in page
+
+
+# Many runs ---------------------------------------------------------------------------------------
+
+
+def test_an_agent_looks_the_same_in_figures_that_leave_others_out(tmp_path: Path) -> None:
+    """Names that are not listed take the next free look, so company must not change it."""
+    names = ["a", "c"]  # both want the same look
+    folders = [
+        run(tmp_path / name, name, seed=seed, control_episodes=3 if name == "c" else 0)
+        for seed, name in enumerate(names)
+    ]
+    plots.plot(folders, ["steps", "diversity"], tmp_path / "out")
+    (point,) = ids(svg(tmp_path / "out", "diversity"), "point-c-")
+    (line,) = ids(svg(tmp_path / "out", "steps"), "line-c-")
+    assert colour(svg(tmp_path / "out", "diversity"), point) == colour(
+        svg(tmp_path / "out", "steps"), line
+    )
+
+
+def test_large_runs_are_shared_between_processes_and_draw_the_same(
+    folders: dict[tuple[str, str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alone = plots.plot(list(folders.values()), out=tmp_path / "one", processes=2)
+    assert sharing.processes_for(folders.values(), most=2) == 1
+    monkeypatch.setattr(sharing, "BYTES_WORTH_A_PROCESS", 1)
+    assert sharing.processes_for(folders.values(), most=2) == 2
+    shared = plots.plot(list(folders.values()), out=tmp_path / "two", processes=2)
+    assert [file.name for file in shared] == [file.name for file in alone]
+    assert [file.read_bytes() for file in shared] == [file.read_bytes() for file in alone]
+
+
+def test_an_error_of_another_process_is_the_same_error(
+    folders: dict[tuple[str, str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sharing, "BYTES_WORTH_A_PROCESS", 1)
+    path = folders["react", "doors-easy"] / "trials.jsonl"
+    path.write_text(path.read_text("utf-8") + "nonsense\n", "utf-8")
+    with pytest.raises(RecordError, match="line 41, is damaged"):
+        plots.plot(list(folders.values()), out=tmp_path / "out", processes=2)

@@ -3,15 +3,18 @@ link; the commands of its first pages run."""
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import shlex
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote
+from urllib.request import urlopen
 
 import pytest
 
@@ -66,7 +69,7 @@ def test_every_document_is_a_page(site: Path) -> None:
         file.relative_to(ROOT / "docs").with_suffix("").as_posix()
         for file in (ROOT / "docs").rglob("*.md")
     }
-    assert written == documents | {"index"}
+    assert written == documents | {"index", "file-map"}
     navigation = (ROOT / "mkdocs.yml").read_text("utf-8").partition("\nnav:")[2]
     assert [name for name in written if f"{name}.md" not in navigation] == []
 
@@ -76,6 +79,8 @@ def test_no_link_is_broken_and_nothing_is_loaded_from_elsewhere(site: Path) -> N
     found = dict(pages(site))
     for file, page in found.items():
         assert [one for one in page.loads if re.match(r"(?:https?:)?//", one)] == [], file.name
+        gone = [one for one in page.loads if not (file.parent / one.partition("?")[0]).exists()]
+        assert [one for one in gone if not one.startswith("data:")] == [], file.name
         for link in page.links:
             path, _, anchor = unquote(link).partition("#")
             if "://" in path or path.startswith("mailto:"):
@@ -105,6 +110,43 @@ def test_the_commands_run(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyP
         assert main(shlex.split(line, comments=True)[1:]) == 0, line
 
 
+@pytest.mark.slow
+def test_every_command_of_the_readme_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As they stand there, but for the folders; installing and pytest are left to
+    scripts/newcomer.py and .ci/run, which run those blocks whole."""
+    pytest.importorskip("matplotlib", reason="matplotlib is in the [plots] extra")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.stdin", io.StringIO("quit\n" * 5))
+    readme = (ROOT / "README.md").read_text("utf-8")
+    found = re.findall(r"^```bash\n(.*?)^```$", readme, re.MULTILINE | re.DOTALL)
+    lines = [line for block in found for line in block.splitlines() if line.strip()]
+    assert len(lines) > 15
+    other = "run --agent random --env minesweeper-hard --tasks 20 --out runs/other"
+    assert main(other.split()) == 0
+    for line in lines:
+        words = shlex.split(line, comments=True)
+        if not words[0].endswith("lamer-bench"):
+            assert re.search(r"venv \.venv|pip install|-m pytest", line), line
+            continue
+        names = {"RUN": "runs/minesweeper-hard/lamer", "OTHER_RUN": "runs/other"}
+        words = [names.get(word, word) for word in words[1:]]
+        if "--web" in words:
+            serves_pages(words)
+        else:
+            assert main(words) == 0, line
+
+
+def serves_pages(words: list[str]) -> None:
+    command = [sys.executable, "-m", "lamer_bench", *words]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as serving:
+        assert serving.stdout is not None
+        address = re.search(r"http://\S+", serving.stdout.readline())
+        assert address is not None
+        with urlopen(address[0], timeout=60) as answer:
+            assert answer.status == 200
+        serving.send_signal(signal.SIGINT)
+
+
 def test_the_notebook_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pandas = pytest.importorskip("pandas", reason="pandas is in the [export] extra")
     monkeypatch.chdir(tmp_path)
@@ -117,3 +159,41 @@ def test_the_notebook_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     shown = eval(last, names)
     assert isinstance(shown, pandas.Series)
     assert list(shown.index) == [("random", "minesweeper-easy")]
+
+
+# The scripts of the cluster page, with Slurm's variables and without Slurm --------------------
+
+
+def bash(script: str, folder: Path, *arguments: str, **variables: str) -> None:
+    path = f"{folder}{os.pathsep}{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    subprocess.run(
+        ["bash", str(ROOT / "recipes" / "cluster" / script), *arguments],
+        cwd=folder,
+        env={**os.environ, "PATH": path, **variables},
+        check=True,
+        capture_output=True,
+    )
+
+
+def test_a_job_of_the_array_plays_its_environment_and_goes_on(tmp_path: Path) -> None:
+    for tasks in ("3", "3"):  # the second time there is nothing left to do
+        bash("evaluate.sbatch", tmp_path, AGENT="random", TASKS=tasks, SLURM_ARRAY_TASK_ID="7")
+    assert [file.parent for file in tmp_path.rglob("manifest.json")] == [
+        tmp_path / "runs" / "sokoban-hard" / "random"
+    ]
+
+
+def test_the_training_job_starts_a_process_for_each_gpu(tmp_path: Path) -> None:
+    launcher = tmp_path / "torchrun"
+    launcher.write_text('#!/bin/sh\necho "$@" > called\n', "utf-8")
+    launcher.chmod(0o755)
+    variables = {"START": "model", "OUT": "out", "SLURM_GPUS_ON_NODE": "4"}
+    bash("train.sbatch", tmp_path, "--lora-rank", "16", **variables)
+    called = (tmp_path / "called").read_text("utf-8").strip()
+    page = (ROOT / "docs" / "your-own-model.md").read_text("utf-8")
+    as_documented = "torchrun --standalone --nproc-per-node 2 -m -- lamer_bench train lamer --start"
+    assert as_documented in page
+    assert called == (
+        as_documented.removeprefix("torchrun ").replace("node 2", "node 4")
+        + " model --out out --lora-rank 16"
+    )

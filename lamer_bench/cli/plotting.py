@@ -11,6 +11,8 @@ from typer.core import TyperCommand
 from lamer_bench.cli import options, output
 
 LIST = "list"
+PROCESSES = 2
+"""At most: each takes a quarter of a gigabyte."""
 
 
 class PlotCommand(TyperCommand):
@@ -53,7 +55,7 @@ def plot(
         return
     if not paths:
         raise typer.BadParameter("give at least one folder", param_hint="PATH...")
-    files = plots.plot(paths, kinds, out, with_report=not kinds)
+    files = plots.plot(paths, kinds, out, with_report=not kinds, processes=PROCESSES)
     if as_json:
         output.print_json({"files": [str(file) for file in files]})
     else:

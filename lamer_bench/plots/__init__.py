@@ -8,8 +8,9 @@ imported when something is drawn, and nowhere else in the core.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -65,11 +66,15 @@ def plot(
     out: str | Path = "plots",
     *,
     with_report: bool = False,
+    processes: int = 1,
 ) -> list[Path]:
     """Draw the kinds, or all that the paths hold something for, as SVG, PDF and PNG with a CSV.
 
     ``paths`` are folders of trainings or runs, or folders that hold some. ``with_report`` adds
     ``report.html``, all figures and tables on one page. Returns the files.
+
+    ``processes`` are used at most, and only where the runs are large. With more than one a script
+    needs its ``if __name__ == "__main__"``, because they begin by importing it.
 
     Raises:
         UnknownNameError: no such kind.
@@ -80,39 +85,52 @@ def plot(
     for name in kinds:
         if name not in KINDS:
             raise UnknownNameError(unknown("kind of figure", name, KINDS))
-    report, sources, style = _drawing_modules()
+    report, sources, sharing = _drawing_modules()
     trainings, runs = sources.find([Path(path) for path in paths])
-    wanted = list(kinds) or list(KINDS)
+    wanted = list(dict.fromkeys(kinds or KINDS))
     reads = {KINDS[name].reads for name in wanted}
-    held = {
-        "trainings": [sources.read_training(one) for one in trainings if "trainings" in reads],
-        "runs": [sources.read_run(one) for one in runs if "runs" in reads],
-    }
-    files: list[Path] = []
-    drawn: list[tuple[str, str]] = []
+    with sharing.Workers(sharing.processes_for(runs, processes)) as workers:
+        held = {
+            "trainings": [sources.read_training(one) for one in trainings if "trainings" in reads],
+            "runs": workers.map(sources.read_run, runs if "runs" in reads else []),
+        }
+        shares = [wanted[first :: workers.processes] for first in range(workers.processes)]
+        parts = workers.map(partial(_draw, held=held, out=Path(out)), shares)
+    files_of = {name: files for part in parts for name, files in part.items()}
+    drawn = [name for name in wanted if name in files_of]
+    for name in kinds:
+        if name not in files_of:
+            raise SettingError(
+                f"There is nothing to draw for {name!r}, which reads {KINDS[name].reads}: the "
+                f"paths hold {len(trainings)} trainings and {len(runs)} runs."
+            )
+    files = [file for name in drawn for file in files_of[name]]
+    if with_report and drawn:
+        figures = [(name, KINDS[name].summary) for name in drawn]
+        files.append(report.write(Path(out), figures, held["runs"]))
+    return files
+
+
+def _draw(names: Sequence[str], held: Mapping[str, Sequence[Any]], out: Path) -> dict[str, Any]:
+    """Draw some kinds; returns the files of those that there was something for."""
+    from lamer_bench.plots import style
+
+    files = {}
     with style.applied():
-        for name in wanted:
+        for name in names:
             kind = KINDS[name]
             drawing = kind.load()(held[kind.reads]) if held[kind.reads] else None
             if drawing is not None:
-                files += style.save(drawing, Path(out), name)
-                drawn.append((name, kind.summary))
-            elif kinds:
-                raise SettingError(
-                    f"There is nothing to draw for {name!r}, which reads {kind.reads}: the paths "
-                    f"hold {len(trainings)} trainings and {len(runs)} runs."
-                )
-    if with_report and drawn:
-        files.append(report.write(Path(out), drawn, held["runs"]))
+                files[name] = style.save(drawing, out, name)
     return files
 
 
 def _drawing_modules() -> tuple[Any, Any, Any]:
     try:
-        from lamer_bench.plots import report, sources, style
+        from lamer_bench.plots import report, sharing, sources
     except ImportError as error:
         raise MissingExtraError(
             f"Figures need packages that are not installed ({error}). "
             'Install them: pip install "lamer-bench[plots]"'
         ) from error
-    return report, sources, style
+    return report, sources, sharing

@@ -28,31 +28,33 @@ _SCALE: dict[Unit, float] = {"tokens": 1000.0, "steps": 1.0}
 
 def tokens(runs: Sequence[Run]) -> Drawing | None:
     """Tasks won within so many tokens; runs that counted none are left out."""
-    return _draw([run for run in runs if any(one.tokens for one in run.spent)], "tokens")
+    return _draw(runs, [run for run in runs if any(one.tokens for one in run.spent)], "tokens")
 
 
 def steps(runs: Sequence[Run]) -> Drawing | None:
     """Tasks won within so many environment steps."""
-    return _draw([run for run in runs if run.spent], "steps")
+    return _draw(runs, [run for run in runs if run.spent], "steps")
 
 
-def _draw(runs: Sequence[Run], unit: Unit) -> Drawing | None:
+def _draw(all_runs: Sequence[Run], runs: Sequence[Run], unit: Unit) -> Drawing | None:
+    """Names and looks are those that ``all_runs`` have in the other figures."""
     if not runs:
         return None
     panels = grouping.panels(runs)
-    names = grouping.label_runs(runs, panels)
+    names = grouping.label_runs(all_runs, grouping.panels(all_runs))
     table = pd.concat([curve(run, unit, names[run.folder]) for run in runs], ignore_index=True)
     shown = list(dict.fromkeys(table["label"]))
-    chosen = style.looks((run.settings.agent, names[run.folder]) for run in runs)
-    figure, axes = style.panels(len(panels), shown)
+    chosen = style.looks((run.settings.agent, names[run.folder]) for run in all_runs)
+    figure, axes = style.panels(len(panels), shown, "y")
+    of_run = grouping.by_run(table)
     for panel, on in zip(panels, axes, strict=True):
         for run in panel.runs:
-            own = table[table["run_dir"] == str(run.folder)]
+            own = of_run[str(run.folder)]
             name = style.slug(names[run.folder], panel.title)
             _draw_curve(on, own, chosen[names[run.folder]], _SCALE[unit], name)
         on.set_title(panel.title)
-        on.set_ylim(-0.02, 1.02)
         on.set_xlim(left=0)
+    axes[0].set_ylim(-0.02, 1.02)
     style.name_axes(axes, AXES[unit], "tasks won (share)")
     style.add_legend(figure, [style.handle(label, chosen[label]) for label in shown])
     style.add_caption(

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from lamer_bench.errors import SettingError
 from lamer_bench.plots import labels
 from lamer_bench.plots.sources import Run
@@ -130,6 +132,11 @@ def identity(run: Run, label: str) -> dict[str, Any]:
         "is_ranked": settings.is_ranked,
         "void_share": scores["void_share"],
     }
+
+
+def by_run(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Run folder -> its rows of a figure's table."""
+    return {str(folder): rows for folder, rows in table.groupby("run_dir", sort=False)}
 
 
 def warnings(runs: Sequence[Run], names: dict[Path, str]) -> str:

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from lamer_bench.comparison import Difference, compare_scores
+from lamer_bench.comparison import Difference, compare_at
 from lamer_bench.errors import SettingError
 from lamer_bench.plots import grouping, style
 from lamer_bench.plots.grouping import Panel
@@ -24,6 +24,7 @@ BAR_INCHES = 0.2
 GROUP_SHARE = 0.84
 """Of the space of a level that its bars take."""
 LEAST_INCHES = 3.3
+MOST_INCHES = 16.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +112,7 @@ def _difference(run: Run, reference: Run | None) -> Difference | None:
     """None where the two may not be compared, such as runs of another k."""
     assert reference is not None
     try:
-        return compare_scores(run.full, reference.full).pass_at[-1]
+        return compare_at(run.full, reference.full, grouping.last_k(run))
     except SettingError:
         return None
 
@@ -119,14 +120,21 @@ def _difference(run: Run, reference: Run | None) -> Difference | None:
 def _panels(
     families: Sequence[Family], num_bars: int, shown: Sequence[str]
 ) -> tuple[Figure, list[tuple[Axes, Axes]]]:
-    """Two rows, a column for each family, as wide as its bars need."""
+    """For each family its bars above its differences, as wide as the bars need: families stand
+    beside each other, or below where they would be wider than a page."""
     widths = [max(LEAST_INCHES, BAR_INCHES * num_bars * len(one.panels) + 1) for one in families]
-    figure = style.wide_figure(sum(widths), 5.6, shown)
-    grid = figure.add_gridspec(2, len(families), width_ratios=widths, height_ratios=(3, 2))
+    is_one_row = sum(widths) <= MOST_INCHES
+    rows = 1 if is_one_row else len(families)
+    columns = widths if is_one_row else [max(widths)]
+    figure = style.wide_figure(sum(columns), 5.6 * rows, shown)
+    grid = figure.add_gridspec(
+        2 * rows, len(columns), width_ratios=columns, height_ratios=(3, 2) * rows
+    )
     axes = []
-    for column in range(len(families)):
-        above = figure.add_subplot(grid[0, column])
-        axes.append((above, figure.add_subplot(grid[1, column], sharex=above)))
+    for number in range(len(families)):
+        row, column = (0, number) if is_one_row else (2 * number, 0)
+        above = figure.add_subplot(grid[row, column])
+        axes.append((above, figure.add_subplot(grid[row + 1, column], sharex=above)))
     return figure, axes
 
 

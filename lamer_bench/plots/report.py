@@ -33,7 +33,7 @@ table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size
 th, td { padding: .2rem .7rem .2rem 0; border-bottom: 1px solid #d5dae1; text-align: left;
   white-space: nowrap; }
 summary { cursor: pointer; color: #5b6470; }
-nav a { margin-right: 1rem; }
+nav { display: flex; flex-wrap: wrap; gap: .2rem 1rem; } nav a { white-space: nowrap; }
 """
 
 _PAGE = """\

@@ -35,14 +35,15 @@ def pass_at(runs: Sequence[Run]) -> Drawing | None:
         return None
     shown = list(dict.fromkeys(table["label"]))
     chosen = style.looks((run.settings.agent, names[run.folder]) for run in runs)
-    figure, axes = style.panels(len(panels), [*shown, "control: memory wiped"])
+    figure, axes = style.panels(len(panels), [*shown, "control: memory wiped"], "both")
+    of_run = grouping.by_run(table)
     for panel, on in zip(panels, axes, strict=True):
         for run in panel.runs:
-            own = table[table["run_dir"] == str(run.folder)]
-            _draw_pass(on, own, chosen[names[run.folder]], names[run.folder], panel.title)
+            own = of_run[str(run.folder)]
+            label = names[run.folder]
+            _draw_pass(on, own, chosen[label], label, panel.title, len(panel.runs))
         on.set_title(panel.title)
-        on.set_xticks(range(1, max(run.settings.episodes for run in panel.runs) + 1))
-        on.set_ylim(-0.02, 1.02)
+    _scale(axes, runs)
     style.name_axes(axes, "attempts k", "tasks won within k (share)")
     handles = [style.handle(label, chosen[label]) for label in shown]
     if (table["memory"] == "wiped").any():
@@ -59,6 +60,12 @@ def pass_at(runs: Sequence[Run]) -> Drawing | None:
     return Drawing(figure, table)
 
 
+def _scale(axes: Sequence[Axes], runs: Sequence[Run]) -> None:
+    """All attempts of the longest run along x, shares along y, the same in every panel."""
+    axes[0].set_xticks(range(1, max(run.settings.episodes for run in runs) + 1))
+    axes[0].set_ylim(-0.02, 1.02)
+
+
 def _pass_rows(run: Run, label: str) -> Iterator[dict[str, Any]]:
     for memory, name in (("kept", "pass_at"), ("wiped", "independent_pass_at")):
         for k, value in run.scores[name].items():
@@ -68,7 +75,9 @@ def _pass_rows(run: Run, label: str) -> Iterator[dict[str, Any]]:
                 yield {**grouping.identity(run, label), **point, "run_dir": str(run.folder)}
 
 
-def _draw_pass(on: Axes, table: pd.DataFrame, look: Look, label: str, place: str) -> None:
+def _draw_pass(
+    on: Axes, table: pd.DataFrame, look: Look, label: str, place: str, count: int
+) -> None:
     for memory in ("wiped", "kept"):  # what is drawn later lies above
         own = table[table["memory"] == memory]
         is_kept = memory == "kept"
@@ -78,7 +87,7 @@ def _draw_pass(on: Axes, table: pd.DataFrame, look: Look, label: str, place: str
             own["low"].astype(float),
             own["high"].astype(float),
             color=look.colour,
-            alpha=0.18 if is_kept else 0.08,
+            alpha=style.band_alpha(0.18 if is_kept else 0.08, count),
             linewidth=0,
         )
         band.set_gid(f"band-{name}")
@@ -100,18 +109,19 @@ def diversity(runs: Sequence[Run]) -> Drawing | None:
     if not known:
         return None
     panels = grouping.panels(known, _m_and_k)
-    names = grouping.label_runs(known, panels)
+    names = grouping.label_runs(runs, grouping.panels(runs))
     table = pd.DataFrame(
         _diversity_row(run, names[run.folder]) for panel in panels for run in panel.runs
     )
     shown = list(dict.fromkeys(table["label"]))
-    chosen = style.looks((run.settings.agent, names[run.folder]) for run in known)
-    figure, axes = style.panels(len(panels), shown)
+    chosen = style.looks((run.settings.agent, names[run.folder]) for run in runs)
+    figure, axes = style.panels(len(panels), shown, "y")
+    of_run = grouping.by_run(table)
     for panel, on in zip(panels, axes, strict=True):
         for run in panel.runs:
-            row = table[table["run_dir"] == str(run.folder)].iloc[0]
+            row = of_run[str(run.folder)].iloc[0]
             _draw_point(on, row, chosen[names[run.folder]], style.slug(row["label"], panel.title))
-        most = table[table["run_dir"] == str(panel.runs[0].folder)]["most_entropy"].iloc[0]
+        most = of_run[str(panel.runs[0].folder)]["most_entropy"].iloc[0]
         on.axvline(most, color="#888888", linestyle=":", linewidth=1.2)
         on.set_xlim(-0.05 * (most or 1.0), 1.08 * (most or 1.0))
         on.set_ylim(-0.04, 1.04)
@@ -178,16 +188,16 @@ def conditional(runs: Sequence[Run]) -> Drawing | None:
         return None
     shown = list(dict.fromkeys(table["label"]))
     chosen = style.looks((run.settings.agent, names[run.folder]) for run in runs)
-    figure, axes = style.panels(len(panels), shown)
+    figure, axes = style.panels(len(panels), shown, "both")
+    of_run = grouping.by_run(table)
     for panel, on in zip(panels, axes, strict=True):
         for position, run in enumerate(panel.runs):
-            own = table[table["run_dir"] == str(run.folder)]
+            own = of_run[str(run.folder)]
             shift = SHIFT * (position - (len(panel.runs) - 1) / 2)
             name = style.slug(names[run.folder], panel.title)
             _draw_conditional(on, own, chosen[names[run.folder]], shift, name)
         on.set_title(panel.title)
-        on.set_xticks(range(1, max(run.settings.episodes for run in panel.runs) + 1))
-        on.set_ylim(-0.02, 1.02)
+    _scale(axes, runs)
     style.name_axes(axes, "episode j", "won (share of tasks)")
     style.add_legend(figure, [style.handle(label, chosen[label]) for label in shown])
     style.add_caption(

@@ -21,6 +21,10 @@ import pandas as pd
 from matplotlib import rc_context
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_pdf import FigureCanvasPdf
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -32,11 +36,13 @@ LONE_PANEL_INCHES = (4.6, 3.2)
 CAPTION_CHARACTERS_PER_INCH = 15.5  # at its size of 8 points
 LEGEND_CHARACTERS = 30  # in a line of the legend
 LEGEND_CHARACTERS_PER_INCH = 12.0
+PNG_DOTS_PER_INCH = 150
 
 RC: dict[Any, Any] = {
     "font.family": "DejaVu Sans",  # comes with matplotlib
     "font.size": 10,
     "axes.titlesize": 10,
+    "axes.titley": 1.0,  # where it is anyway, without a look at every tick in each drawing
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.grid": True,
@@ -47,7 +53,6 @@ RC: dict[Any, Any] = {
     "legend.handlelength": 2.6,
     "lines.linewidth": 1.8,
     "lines.markersize": 6,
-    "savefig.dpi": 150,
     "svg.fonttype": "none",  # text stays text: it can be searched and read aloud
     "svg.hashsalt": "lamer-bench",  # the same figure is the same file
     "pdf.fonttype": 42,
@@ -143,14 +148,32 @@ def applied() -> Iterator[None]:
         yield
 
 
-def panels(count: int, labels: Sequence[str]) -> tuple[Figure, list[Axes]]:
+def panels(
+    count: int, labels: Sequence[str], share: Literal["none", "y", "both"] = "none"
+) -> tuple[Figure, list[Axes]]:
     """A figure with so many panels, at most `MOST_COLUMNS` in a row, and room for a legend with
-    these labels at its right."""
+    these labels at its right. Axes that are shared have their numbers at the outside only."""
     columns = min(count, MOST_COLUMNS)
     rows = -(-count // columns)
     width, height = LONE_PANEL_INCHES if count == 1 else PANEL_INCHES
     figure = wide_figure(columns * width, rows * height + 0.5, labels)
-    axes = [figure.add_subplot(rows, columns, index + 1) for index in range(count)]
+    axes: list[Axes] = []
+    for index in range(count):
+        first = axes[0] if axes else None
+        axes.append(
+            figure.add_subplot(
+                rows,
+                columns,
+                index + 1,
+                sharex=first if share == "both" else None,
+                sharey=None if share == "none" else first,
+            )
+        )
+        is_lowest = index + columns >= count
+        axes[-1].tick_params(
+            labelleft=share == "none" or index % columns == 0,
+            labelbottom=share != "both" or is_lowest,
+        )
     return figure, axes
 
 
@@ -165,6 +188,12 @@ def hatch(look: Look) -> str:
     """The pattern of a look's bars, which tells them apart in grey."""
     markers = [listed.marker for listed in LOOKS.values()]
     return HATCHES[markers.index(look.marker) % len(HATCHES)]
+
+
+def band_alpha(alpha: float, count: int) -> float:
+    """How opaque a band is where ``count`` lines share a panel: many bands together must not hide
+    the lines."""
+    return alpha * min(1.0, 4 / max(1, count))
 
 
 def name_axes(axes: Sequence[Axes], x: str, y: str) -> None:
@@ -218,15 +247,36 @@ def save(drawing: Drawing, out: Path, name: str) -> list[Path]:
     """Write the figure in all `FORMATS` and its table as CSV; returns the paths. The same drawing
     gives the same bytes, so that a figure in a repository changes with its numbers only."""
     out.mkdir(parents=True, exist_ok=True)
-    undated: dict[str, dict[str, str | None]] = {
-        "svg": {"Date": None, "Title": name},
-        "pdf": {"CreationDate": None, "Title": name},
-        "png": {"Title": name},
-    }
+    figure = drawing.figure
     paths = [out / f"{name}.{suffix}" for suffix in (*FORMATS, "csv")]
-    drawing.figure.draw_without_rendering()
-    drawing.figure.set_layout_engine("none")  # laid out once, not for each format again
-    for path, suffix in zip(paths, FORMATS, strict=False):
-        drawing.figure.savefig(path, metadata=undated[suffix])
+    _lay_out(figure)
+    # the canvases themselves: `savefig` draws every figure twice where it has a layout engine
+    svg: Any = FigureCanvasSVG(figure)
+    svg.print_svg(paths[0], metadata={"Date": None, "Title": name})
+    pdf: Any = FigureCanvasPdf(figure)
+    pdf.print_pdf(paths[1], metadata={"CreationDate": None, "Title": name})
+    figure.dpi = PNG_DOTS_PER_INCH
+    png: Any = FigureCanvasAgg(figure)
+    png.print_png(paths[2], metadata={"Title": name})
     drawing.table.to_csv(paths[-1], index=False, lineterminator="\n")
     return paths
+
+
+def _lay_out(figure: Figure) -> None:
+    """Lay the panels out once, not for each format again."""
+    engine = figure.get_layout_engine()
+    if engine is not None:
+        engine.execute(figure)
+        figure.set_layout_engine("none")
+    for panel in figure.axes:
+        for axis in (panel.xaxis, panel.yaxis):
+            _keep_label_in_place(axis, panel)
+
+
+def _keep_label_in_place(axis: Axis, panel: Axes) -> None:
+    """Spare each drawing the search for a place beside the tick labels."""
+    if axis.label.get_text():
+        axis.get_tightbbox()  # puts the label where it belongs
+        label = axis.label
+        place = label.get_transform().transform(label.get_position())
+        axis.set_label_coords(*panel.transAxes.inverted().transform(place))

@@ -5,7 +5,9 @@ names a folder for pictures of what was seen."""
 from __future__ import annotations
 
 import os
+import re
 import shutil
+import statistics
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -207,7 +209,8 @@ def test_what_it_was_told_follows_the_memory(driver: Driver, file: Path) -> None
 
 
 @pytest.mark.parametrize(
-    ("environment", "board"), [("sokoban-medium", True), ("tests.toys:Doors-easy", False)]
+    ("environment", "board"),
+    [("sokoban-medium", True), ("webshop-easy", False), ("tests.toys:Doors-easy", False)],
 )
 def test_other_environments(driver: Driver, tmp_path: Path, environment: str, board: bool) -> None:
     folder = write_example(tmp_path / "run", environment, tasks=2)
@@ -219,6 +222,36 @@ def test_other_environments(driver: Driver, tmp_path: Path, environment: str, bo
     assert board or all_of(driver, ".turn pre.text")
     picture(driver, environment.partition("-")[0].rpartition(":")[2])
     assert errors(driver) == []
+
+
+@pytest.mark.parametrize(("scheme", "width"), [("dark", 1400), ("light", 420), ("dark", 420)])
+def test_dark_and_narrow_pages_are_readable(
+    driver: Driver, file: Path, scheme: str, width: int
+) -> None:
+    media = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
+    driver.execute_cdp_cmd("Emulation.setEmulatedMedia", media)
+    metrics = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+    driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    try:
+        for place, link in (("table", ""), ("trial", TRIAL)):
+            visit(driver, file.as_uri(), link)
+            wait(driver, ".rows" if place == "table" else ".episodes")
+            paper, ink = driver.execute_script(
+                "const own = getComputedStyle(document.body);"
+                "return [own.backgroundColor, own.color]"
+            )
+            assert (brightness(paper) > brightness(ink)) is (scheme == "light")
+            across = driver.execute_script("return document.documentElement.scrollWidth")
+            assert across <= width, "only the episodes and the table scroll sideways"
+            picture(driver, f"{place}-{scheme}-{width}")
+    finally:
+        driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+        driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+def brightness(colour: str) -> int:
+    """Of a computed colour, ``rgb(1, 2, 3)``."""
+    return sum(map(int, re.findall(r"\d+", colour)[:3]))
 
 
 def test_a_served_run_opens_its_trials(driver: Driver, tmp_path: Path) -> None:
@@ -246,3 +279,25 @@ def test_ten_thousand_turns_open_within_two_seconds(driver: Driver, tmp_path: Pa
     driver.execute_script("openTrial(100)")
     wait(driver, ".episodes")
     assert time.monotonic() - started < 2.0
+    frames = driver.execute_async_script(STEP_THROUGH)
+    assert len(frames) >= STEPS
+    assert statistics.median(frames) < 50  # milliseconds: 20 pictures a second and more
+
+
+STEPS = 40
+STEP_THROUGH = f"""
+const done = arguments[0];
+const frames = [];
+let last = performance.now();
+const next = () => {{
+  const now = performance.now();
+  frames.push(now - last);
+  last = now;
+  if (frames.length > {STEPS}) return done(frames.slice(1));
+  const key = ["ArrowDown", "ArrowDown", "ArrowDown", "ArrowRight", "n"][frames.length % 5];
+  document.body.dispatchEvent(new KeyboardEvent("keydown", {{ key, bubbles: true }}));
+  requestAnimationFrame(next);
+}};
+requestAnimationFrame(next);
+"""
+"""Steps through turns, episodes and trials, a key in each frame; gives the frames' times."""

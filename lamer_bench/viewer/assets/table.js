@@ -37,10 +37,14 @@ function drawList(state) {
   return [
     make("output", { class: "count" }, count),
     make(
-      "table",
-      { class: "rows" },
-      make("thead", {}, make("tr", {}, COLUMNS.map(([name]) => make("th", {}, name)))),
-      make("tbody", {}, part.map((one) => drawRow(one))),
+      "div",
+      { class: "wide" },
+      make(
+        "table",
+        { class: "rows" },
+        make("thead", {}, make("tr", {}, COLUMNS.map(([name]) => make("th", {}, name)))),
+        make("tbody", {}, part.map((one) => drawRow(one))),
+      ),
     ),
     shown.length ? null : make("p", { class: "empty" }, "No trial passes these filters."),
     lastPage ? drawPages(page, lastPage) : null,
