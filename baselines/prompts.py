@@ -5,7 +5,8 @@ beginning of the answer. The page of rules, constant for an environment, is left
 the admissible actions, which a board shows anyway. Of earlier attempts it shows, oldest first,
 their actions and what the last one led to (memory ``history`` and ``both``), and then the last
 reflection (``reflection`` and ``both``). A reflection supersedes the ones before it: it is written
-with the former one in view, and repeating all of them would triple the prompt.
+with the former one in view, and repeating all of them would triple the prompt. A shop's pages are
+too long for that: `webshop_prompt` says what is left of them.
 
 `chat` is what any other language model reads, in the order of the LaMer paper (arXiv 2512.16848):
 role and rules, how the task begins, earlier attempts, this attempt, possible actions, instruction.
@@ -18,6 +19,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Literal
 
+from baselines import webshop_prompt
 from baselines.explorer.sokoban import Rules, cell_name, pushes_made
 from lamer_bench.agent import PastEpisode, PastTurn, View
 
@@ -32,15 +34,32 @@ true of a board's rows)."""
 
 def compact(view: View, kind: Literal["act", "reflect"]) -> str:
     """The prompt of a small model; the model's text continues it."""
+    begun = lead_in(view, kind)
+    parts = webshop_prompt.prompt(view, kind) if _is_shop(view) else _board(view, kind)
+    parts.append(f"{PAUSE} {begun}" if kind == "act" else begun)
+    return "\n".join(parts)
+
+
+def _board(view: View, kind: Literal["act", "reflect"]) -> list[str]:
+    """What is remembered, and the observation as it is."""
     parts = [text for episode in view.earlier for text in _history(episode)]
     if view.earlier and view.earlier[-1].reflection:
         parts.append(view.earlier[-1].reflection)
     parts.append(view.observation)
     if view.family.startswith("sokoban"):
         parts.append(_sokoban_note(view, kind))
-    begun = lead_in(view, kind)
-    parts.append(f"{PAUSE} {begun}" if kind == "act" else begun)
-    return "\n".join(parts)
+    return parts
+
+
+def spoken(view: View, kind: Literal["act", "reflect"], text: str) -> str:
+    """The answer of a small model that continued `compact` with ``text``: in WebShop its short
+    names give way to the words of the shop."""
+    said = webshop_prompt.spoken(view, kind, text) if _is_shop(view) else text
+    return lead_in(view, kind) + said
+
+
+def _is_shop(view: View) -> bool:
+    return view.family.startswith("webshop")
 
 
 def _history(episode: PastEpisode) -> list[str]:
