@@ -59,7 +59,7 @@ _WORD = re.compile(r"[a-z0-9]+")
 _TAG = re.compile(r"</?remark>")
 _PRICE = re.compile(r"\$(\d+\.\d\d)")
 _EMPTY_WORDS = """
-    a an and are as at be but by can does for from good has have i in is it its me my not of on one
+    a an and are as at be but by can does for from good has have i in is it its me my not of on
     ones or other some than that the them there these they this to up us was when will with would
 """
 _EMPTY = frozenset(_EMPTY_WORDS.split())
@@ -94,10 +94,11 @@ class Sheet:
     def __init__(self, view: View) -> None:
         self.view = view
         self.page = Seen.read(view.observation)
-        self.wish = _wish(instruction_of(view))
-        wanted = [*self.wish.phrases, *self.wish.options][:NUM_PARTS]
+        wish = _wish(instruction_of(view))
+        wanted = [*wish.phrases, *wish.options][:NUM_PARTS]
         self.parts = {f"p{number + 1}": part for number, part in enumerate(wanted)}
         """Short name -> what is wanted, in the instruction's words."""
+        self.wish = wish._replace(phrases=tuple(" ".join(content(p)) for p in wish.phrases))
         self._options = [*self.parts][len(self.wish.phrases) :]
         self._words: dict[str, str] = {}
         """Short name -> word."""
@@ -145,9 +146,11 @@ class Sheet:
     # Facts ---------------------------------------------------------------------------------------
 
     def _facts(self) -> list[Fact]:
-        """What is known of all products; what was told is cut down to what can be noted."""
+        """What is known of all products; what was told is cut down to what can be noted, so that
+        the `Judge` knows no more than the prompt says."""
         facts = []
         for product, known in self.memory.products.items():
+            known.title = " ".join(content(known.title))
             for page, text in known.told.items():
                 heard = self.heard(text)
                 known.told[page] = " ".join(heard)
@@ -242,8 +245,8 @@ class Sheet:
         if "Next >" in self.page.texts:
             yield "next"
         lines: dict[str, list[str]] = {}
-        for product, title, _ in listed(self.page):
-            lines.setdefault(line_of(title), []).append(product)
+        for product, _, _ in listed(self.page):
+            lines.setdefault(line_of(self.memory.of(product).title), []).append(product)
         for products in lines.values():
             yield from (";", *self.short(self.heard(self.memory.of(products[0]).title)), ":")
             plus = max(self.memory.of(product).surcharge or 0.0 for product in products)
@@ -349,9 +352,10 @@ def _digits(number: float) -> tuple[str, ...]:
 
 def _latest(facts: Sequence[Fact]) -> Sequence[Fact]:
     """As many of the last facts as a reflection holds."""
-    size = 0
+    size, product = 0, ""
     for number, fact in enumerate(reversed(facts)):
-        size += 3 + len(fact.words)
+        size += 1 + max(1, len(fact.words)) + 2 * (fact.product != product)
+        product = fact.product
         if size > LONGEST_NOTE:
             return facts[len(facts) - number :]
     return facts

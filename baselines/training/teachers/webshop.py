@@ -17,18 +17,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
 from math import inf
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from baselines.explorer.webshop import Known, Seen, WebShopPlayer, best_products, listed
+from baselines.explorer.webshop import BEHIND, Seen, WebShopPlayer, best_products, listed
 from baselines.prompts import CLOSING_TAGS
 from baselines.training.demonstrations import Choice, Decision, Population
 from baselines.webshop_prompt import BUTTONS, NUM_PRODUCTS, Sheet, latest, sheet_of
-from environments.webshop import WebShop
-from environments.webshop.pages import HITS_A_PAGE
-from environments.webshop.shop import Shop
-from environments.webshop.visit import clean_query
 from lamer_bench import make
 from lamer_bench.agent import View
 
@@ -38,6 +35,7 @@ TRIVIAL_SHARE = 0.2
 """Of the pages where there is but one thing to do, this share is shown."""
 READING = 2
 """Turns for a page behind a product's page and the way back."""
+HITS_A_PAGE = 10
 _COLUMNS = 8
 _ID = re.compile(r"B\d{5}")
 _NUMBER = re.compile(r"Page (\d+) ")
@@ -131,9 +129,12 @@ def best_moves(sheet: Sheet) -> list[str]:
     move = _move(sheet, _considered(sheet, is_wanted=sheet.place.product == wanted))
     if sheet.place.product == wanted:
         return [move]
-    if move in BUTTONS and move != "buy":
-        return [move if left >= needed + READING else "prev"]
-    return []  # it looks as good as the wanted one: nothing that could be learnt
+    if move in BEHIND and left >= needed + READING:
+        return [move]
+    verdict = sheet.judge.verdict(sheet.memory.of(sheet.place.product))
+    if not verdict.missing and not verdict.is_out:
+        return []  # it looks as good as the wanted one: nothing that could be learnt
+    return ["prev"]
 
 
 def _considered(sheet: Sheet, *, is_wanted: bool = False) -> str:
@@ -174,24 +175,23 @@ def _pages(sheet: Sheet) -> list[Seen]:
 def _pages_further(sheet: Sheet, wanted: str) -> float:
     """How many pages of results after the last one that was seen the wanted product stands; before
     a search, after the first."""
-    view = sheet.view
-    number, query = 1, clean_query(" ".join(sheet.parts.values()))
+    number, query = 1, " ".join(sheet.parts.values())
     if sheet.page.name != "search":
         results = next(page for page in reversed(_pages(sheet)) if page.name == "results")
         number = int(next(found[1] for text in results.texts if (found := _NUMBER.match(text))))
-        searches = [turn.action for turn in view.turns if (turn.action or "").startswith("search")]
+        actions = [turn.action or "" for turn in sheet.view.turns]
+        searches = [action for action in actions if action.startswith("search[")]
         query = searches[-1].removeprefix("search[").removesuffix("]")
-    shop = _shop(view.environment)
+    shop = _shop(sheet.view.environment)
     hits = shop.index.search(query)
     position = shop.stock.find(wanted)
     return hits.index(position) // HITS_A_PAGE + 1 - number if position in hits else inf
 
 
 @cache
-def _shop(environment: str) -> Shop:
+def _shop(environment: str) -> Any:
     """The shop of an environment, which the teacher knows as well as the solution."""
-    env = make(environment)
-    assert isinstance(env, WebShop)
+    env: Any = make(environment)
     return env.shop
 
 
@@ -199,7 +199,6 @@ def _maps(sheet: Sheet, best: Sequence[str]) -> NDArray[np.float32]:
     """For each letter: whether its product is ruled out, and whether it is to be opened."""
     maps = np.zeros((2, NUM_PRODUCTS), np.float32)
     for place, product in enumerate(sheet.named()):
-        known: Known = sheet.memory.of(product)
-        maps[0, place] = sheet.judge.verdict(known).is_out
+        maps[0, place] = sheet.judge.verdict(sheet.memory.of(product)).is_out
         maps[1, place] = product in best
     return maps.reshape(2, -1, _COLUMNS)
