@@ -148,7 +148,8 @@ class ShippedAgent(LanguageAgent):
         self._family = ""
 
     def prepare(self, environment: str) -> None:
-        self._family = environment.rpartition("-")[0]
+        family = environment.rpartition("-")[0]
+        self._family = family.removesuffix("-browser")  # the same tasks through another door
         shipped = sorted(folder.parent.name for folder in WEIGHTS.glob(f"*/{self.algorithm}"))
         if self._family not in shipped:
             raise AgentError(

@@ -315,13 +315,19 @@ def sheet_of(view: View) -> Sheet:
 
 
 def prompt(view: View, kind: Literal["act", "reflect"]) -> list[str]:
-    """The lines of a prompt, without the beginning of the answer."""
-    return sheet_of(view).prompt(kind)
+    """The lines of a prompt, without the beginning of the answer; of what is no page ``-``."""
+    try:
+        return sheet_of(view).prompt(kind)
+    except AgentError:
+        return ["-"]
 
 
 def spoken(view: View, kind: Literal["act", "reflect"], text: str) -> str:
     """What a model wrote after `prompt`, in the words of the shop."""
-    sheet = sheet_of(view)
+    try:
+        sheet = sheet_of(view)
+    except AgentError:
+        return text
     sheet.prompt(kind)  # gives the names
     body, tag, rest = text.partition("</action>" if kind == "act" else "</remark>")
     words = body.split()

@@ -102,7 +102,7 @@ class Seen(NamedTuple):
             texts = [_unmarked(line) for line in observation.splitlines()]
         if "Thank you for shopping with us!" in texts:
             return cls(texts, "done")
-        if "Instruction:" not in texts:
+        if "Instruction:" not in texts[:-1]:
             raise AgentError("The observation shows no page of the shop.")
         texts = texts[texts.index("Instruction:") :]
         if "Buy Now" in texts:

@@ -15,9 +15,10 @@ import pytest
 pytest.importorskip("torch", reason="torch is in the [train] extra")
 
 from baselines.explorer.webshop import BEHIND, without_regrets
-from baselines.language_agent import LanguageAgent
+from baselines.language_agent import MAX_ANSWER_TOKENS, LanguageAgent
 from baselines.prompts import spoken
 from baselines.training.demonstrations import Demonstration, Population, demonstrate
+from baselines.training.lamer import LamerSettings, train_lamer
 from baselines.training.model import ModelSize, build_tokenizer
 from baselines.training.supervised import SupervisedSettings, family_of, train_supervised
 from baselines.training.teachers import TEACHERS
@@ -214,6 +215,7 @@ def test_who_forgets_opens_them_again() -> None:
 @pytest.mark.parametrize("level", LEVELS)
 def test_demonstrations_are_sound_and_short(level: str) -> None:
     unknown = TOKENIZER.token_to_id("<unk>")
+    assert MAX_ANSWER_TOKENS["reflect"] > LONGEST_NOTE
     demonstrations = shown(level, Population(remember=0.5, slip=0.1))
     assert "act" in {one.kind for one in demonstrations}
     assert "reflect" in {one.kind for one in demonstrations} or level == "easy"
@@ -260,9 +262,19 @@ SETTINGS = SupervisedSettings(
 )
 
 
-def test_a_model_is_trained_and_plays(tmp_path: Path) -> None:
-    agent = LanguageAgent(train_supervised(SETTINGS, tmp_path))
-    agent.prepare("webshop-hard")
+def test_a_model_is_trained_reinforced_and_plays(tmp_path: Path) -> None:
+    start = train_supervised(SETTINGS, tmp_path / "start")
+    reinforcement = LamerSettings(
+        start=str(start),
+        environments=("webshop-easy",),
+        steps=1,
+        tasks=1,
+        episodes_per_task=6,
+        minibatches=1,
+        lora_rank=2,
+    )
+    agent = LanguageAgent(train_lamer(reinforcement, tmp_path / "lamer"))
+    agent.prepare("webshop-ood")
     trial = play(make("webshop-ood"), TrialPlan(Task("webshop-ood", "val", 0), memory="reflection"))
     ask = next(trial)
     for _ in range(40):

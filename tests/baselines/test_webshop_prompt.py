@@ -214,6 +214,14 @@ def test_an_instruction_of_another_form_is_one_part() -> None:
     assert compact(view, "act").startswith("p1 w1 w2 w3 w4\nsearch\n")
 
 
+@pytest.mark.parametrize("seen", ["", "\x00\x07", "Instruction:", "[SEP]", " [SEP] ", "Buy Now"])
+def test_what_is_no_page_can_be_asked_about(seen: str) -> None:
+    ask = next(asks("easy", 0))
+    view = replace(ask.view, observation=seen, state={})
+    assert set(compact(view, "act").replace("\n", " \n ").split(" ")) <= KNOWN
+    assert spoken(view, "act", "search </action>").startswith("<action>")
+
+
 def test_a_prompt_holds_nothing_hidden() -> None:
     for ask in asks("hard", 4):
         told = replace(ask.view, solution=["search[x]", "click[b00000]"], state={})
