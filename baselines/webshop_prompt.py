@@ -36,7 +36,7 @@ NUM_PARTS = 9
 NUM_PRODUCTS = 24
 LONGEST_NOTE = 76
 """Tokens of a reflection; where there is more to say, the oldest facts are left out."""
-LONGEST_PROMPT = 320
+LONGEST_PROMPT = 200
 """Tokens of a prompt at most, on every level (a test reads trials of all of them)."""
 
 BUTTONS = {
@@ -110,14 +110,17 @@ class Sheet:
                     name = f"w{len(self._words) + 1}"
                     self._words[name], self._stems[_stem(word)] = word, name
         self.memory = Memory()
-        for episode in view.earlier:
-            if episode.final_observation:
-                self.memory.walk(episode.turns, episode.final_observation, self.wish)
         self.reflection = _TAG.sub(" ", view.earlier[-1].reflection) if view.earlier else ""
         self._recall(self.reflection)
         self.recalled = self._facts()
+        """What the last reflection says."""
+        for episode in view.earlier:
+            if episode.final_observation:
+                self.memory.walk(episode.turns, episode.final_observation, self.wish)
         self.place = self.memory.walk(view.turns, view.observation, self.wish)
         self.learnt = [fact for fact in self._facts() if fact not in self.recalled]
+        """What pages have shown beyond that: of this attempt, and of earlier ones where the memory
+        holds them."""
         self.judge = Judge(self.wish, self.memory)
         self._products: dict[str, str] = {}
 
@@ -277,7 +280,7 @@ class Sheet:
         return [name for name in self._options if self.parts[name] in values]
 
     def _share(self, price: float) -> str:
-        if price > self.wish.limit:
+        if price > self.wish.limit or not self.wish.limit:
             return str(TOO_DEAR)
         return str(min(TOO_DEAR - 1, floor(TOO_DEAR * price / self.wish.limit)))
 
