@@ -16,7 +16,7 @@ from tokenizers import Tokenizer
 
 from baselines.adapters import weight_files
 from baselines.models import Generation, SmallModel, decode, load_tokenizer
-from baselines.prompts import CLOSING_TAGS, compact, lead_in
+from baselines.prompts import CLOSING_TAGS, compact, spoken
 from lamer_bench.agent import Agent, Answer, Memory, View
 from lamer_bench.errors import AgentError
 
@@ -72,7 +72,7 @@ def write(
     return [
         Written(
             Answer(
-                lead_in(view, kind) + decode(tokenizer, generation.tokens),
+                spoken(view, kind, decode(tokenizer, generation.tokens)),
                 prompt_tokens=len(prompt),
                 answer_tokens=len(generation.tokens),
             ),
@@ -148,7 +148,8 @@ class ShippedAgent(LanguageAgent):
         self._family = ""
 
     def prepare(self, environment: str) -> None:
-        self._family = environment.rpartition("-")[0]
+        family = environment.rpartition("-")[0]
+        self._family = family.removesuffix("-browser")  # the same tasks through another door
         shipped = sorted(folder.parent.name for folder in WEIGHTS.glob(f"*/{self.algorithm}"))
         if self._family not in shipped:
             raise AgentError(

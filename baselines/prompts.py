@@ -8,7 +8,8 @@ reflection (``reflection`` and ``both``). A reflection supersedes the ones befor
 with the former one in view, and repeating all of them would triple the prompt. In Sokoban, where
 an attempt's pushes are all that there is to remember, a reflection is about its own attempt, and
 the prompt shows what the memory says of the present arrangement of boxes: the pushes that failed
-attempts made from it.
+attempts made from it. A shop's pages are too long to be repeated: `webshop_prompt` says what is left of
+them.
 
 `chat` is what any other language model reads, in the order of the LaMer paper (arXiv 2512.16848):
 role and rules, how the task begins, earlier attempts, this attempt, possible actions, instruction.
@@ -21,6 +22,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Literal
 
+from baselines import webshop_prompt
 from baselines.explorer.sokoban import Rules, cell_name, pushes_made, tried_here
 from lamer_bench.agent import PastEpisode, PastTurn, View
 
@@ -35,13 +37,31 @@ true of a board's rows)."""
 
 def compact(view: View, kind: Literal["act", "reflect"]) -> str:
     """The prompt of a small model; the model's text continues it."""
-    if view.family.startswith("sokoban"):
-        return "\n".join(_sokoban(view, kind))
+    begun = lead_in(view, kind)
+    if view.family.startswith("webshop"):
+        parts = webshop_prompt.prompt(view, kind)
+    elif view.family.startswith("sokoban"):
+        parts = _sokoban(view, kind)
+    else:
+        parts = _board(view)
+    parts.append(f"{PAUSE} {begun}" if kind == "act" else begun)
+    return "\n".join(parts)
+
+
+def _board(view: View) -> list[str]:
+    """What is remembered, and the observation as it is."""
     parts = [text for episode in view.earlier for text in _history(episode)]
     if view.earlier and view.earlier[-1].reflection:
         parts.append(view.earlier[-1].reflection)
-    begun = lead_in(view, kind)
-    return "\n".join([*parts, view.observation, f"{PAUSE} {begun}" if kind == "act" else begun])
+    return [*parts, view.observation]
+
+
+def spoken(view: View, kind: Literal["act", "reflect"], text: str) -> str:
+    """The answer of a small model that continued `compact` with ``text``: in WebShop its short
+    names give way to the words of the shop."""
+    is_shop = view.family.startswith("webshop")
+    said = webshop_prompt.spoken(view, kind, text) if is_shop else text
+    return lead_in(view, kind) + said
 
 
 def _history(episode: PastEpisode) -> list[str]:
@@ -70,11 +90,10 @@ def _sokoban(view: View, kind: Literal["act", "reflect"]) -> list[str]:
     rules = Rules.read(view.rules)
     if kind == "reflect":
         pushes = pushes_made(rules, view.turns)[:REMEMBERED_PUSHES]
-        return [view.observation, _named("pushed", rules, pushes), lead_in(view, kind)]
+        return [view.observation, _named("pushed", rules, pushes)]
     tried = tried_here(view, rules)
     shown = [_named("failed", rules, tried)] if tried else []
-    moves = f"{rules.moves_per_turn} moves"
-    return [view.observation, *shown, moves, f"{PAUSE} {lead_in(view, kind)}"]
+    return [view.observation, *shown, f"{rules.moves_per_turn} moves"]
 
 
 def _named(what: str, rules: Rules, pushes: Iterable[tuple[int, str]]) -> str:

@@ -4,7 +4,7 @@
 # about. Two trainings run side by side, one CPU core each. Killed at any moment, the same command goes on
 # from the last checkpoints.
 #
-#   bash recipes/train_algorithms.sh minesweeper|sokoban [algorithms|variants] [FOLDER]
+#   bash recipes/train_algorithms.sh minesweeper|sokoban|webshop [algorithms|variants] [FOLDER]
 #
 # PRECISION=bfloat16 is twice as fast on processors that multiply in it (AMX, AVX-512 BF16), and many times
 # slower on others. The shipped policies (seed 0) were trained so, seeds 1 and 2 and the variants in float32.
@@ -42,8 +42,13 @@ sokoban)
     easier="sokoban-medium sokoban-easy sokoban-medium sokoban-paper"
     gamma=0.6
     ;;
+webshop)
+    hardest="webshop-hard webshop-medium webshop-hard webshop-easy"
+    easier="webshop-medium webshop-easy webshop-medium webshop-paper"
+    gamma=0.6
+    ;;
 *)
-    echo "No family is called '$family'. Known: minesweeper, sokoban." >&2
+    echo "No family is called '$family'. Known: minesweeper, sokoban, webshop." >&2
     exit 2
     ;;
 esac
@@ -57,6 +62,10 @@ algorithms)
             --learning-rate 0.001 --muon-rate 0.005 --population '{"remember": 0.3, "slip": 0.05}' \
             --environments '{"minesweeper-hard": 4, "minesweeper-medium": 3, "minesweeper-easy": 1,
                              "minesweeper-paper": 1}'
+    elif [ "$family" = webshop ]; then
+        supervised supervised --steps 4000 --batch-size 64 --reflections 8 --chunk-trials 400 \
+            --population '{"remember": 0.5, "slip": 0.05}' \
+            --environments '{"webshop-easy": 1, "webshop-medium": 4, "webshop-hard": 3, "webshop-paper": 1}'
     else
         # solutions first, then the policy's own failures
         supervised first --steps 4000 \

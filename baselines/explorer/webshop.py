@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, lru_cache
 from typing import NamedTuple
 
 from lamer_bench.agent import PastTurn, View
@@ -70,9 +70,9 @@ class Wish(NamedTuple):
             raise AgentError("The instruction names no price limit.")
         head, is_literal, _ = text.partition(", and price lower than ")
         if is_literal:
-            listed = _OPTION_LIST.match(head)
-            options = [] if listed is None else re.findall(r": ([^,:]+)", listed[2])
-            body = head if listed is None else listed[1]
+            named = _OPTION_LIST.match(head)
+            options = [] if named is None else re.findall(r": ([^,:]+)", named[2])
+            body = head if named is None else named[1]
         else:
             options = _THE_ONE.findall(text)
             body = re.sub(r", the .*? one\b.*|[;.] .*$", "", text)
@@ -93,6 +93,7 @@ class Seen(NamedTuple):
     """``search``, ``results``, ``item``, ``done`` or ``behind``."""
 
     @classmethod
+    @lru_cache(maxsize=4_096)
     def read(cls, observation: str) -> Seen:
         """Raises `AgentError` when it is no page of the shop."""
         if " [SEP] " in observation:
@@ -101,7 +102,7 @@ class Seen(NamedTuple):
             texts = [_unmarked(line) for line in observation.splitlines()]
         if "Thank you for shopping with us!" in texts:
             return cls(texts, "done")
-        if "Instruction:" not in texts:
+        if "Instruction:" not in texts[:-1]:
             raise AgentError("The observation shows no page of the shop.")
         texts = texts[texts.index("Instruction:") :]
         if "Buy Now" in texts:
@@ -162,7 +163,7 @@ class Memory:
         """Learn from one page."""
         page = Seen.read(observation)
         if page.name == "results":
-            for product, title, prices in _listed(page):
+            for product, title, prices in listed(page):
                 known = self.of(product)
                 known.title, known.lowest, known.highest = title, prices[0], prices[-1]
         elif place.product and page.name == "item":
@@ -202,7 +203,7 @@ class Place(NamedTuple):
         return Place() if clicked == "back to search" or action.startswith("search") else self
 
 
-def _listed(page: Seen) -> Iterator[tuple[str, str, list[float]]]:
+def listed(page: Seen) -> Iterator[tuple[str, str, list[float]]]:
     """Id, title, and one or two prices of each product on a page of results."""
     for index, text in enumerate(page.texts[:-2]):
         if _ID.fullmatch(text):
@@ -287,7 +288,7 @@ class Judge:
 
     def _tells(self, text: str, phrase: str) -> bool:
         words = [word for word in _WORD.findall(phrase) if word not in self._kind]
-        told = _WORD.findall(_without_regrets(text.lower()))
+        told = _WORD.findall(without_regrets(text.lower()))
         if not words:
             return True
         if self.wish.is_literal:
@@ -342,7 +343,7 @@ def line_of(title: str) -> str:
     return f"{brand} {rest.partition(' ')[2]}"
 
 
-def _without_regrets(text: str) -> str:
+def without_regrets(text: str) -> str:
     """A review's wish for another product is not a word about this one."""
     return re.sub(r"i wanted one that .*?, but", "", text)
 
@@ -365,12 +366,12 @@ class WebShopPlayer:
         elif page.name == "behind":
             action = "click[< prev]"
         else:
-            action = self._consider(page, judge, memory.of(place.product), left)
+            action = self.consider(page, judge, memory.of(place.product), left)
         return f"<action>{action}</action>"
 
     def reflect(self, view: View) -> str:
         """What all attempts so far have shown, in words that `remembered` reads again."""
-        wish = Wish.read(_instruction(view))
+        wish = Wish.read(instruction_of(view))
         memory = remembered(view, wish)
         memory.walk(view.turns, view.observation, wish)
         judge = Judge(wish, memory)
@@ -393,7 +394,7 @@ class WebShopPlayer:
 
     def _choose(self, view: View, page: Seen, judge: Judge) -> str:
         """The best product of a page of results."""
-        here = [product for product, _, _ in _listed(page)]
+        here = [product for product, _, _ in listed(page)]
         best = _best(judge, view)
         turns = len(judge.wish.options) + 3
         if best is not None and best in here:
@@ -404,7 +405,7 @@ class WebShopPlayer:
             return "click[back to search]"
         return f"click[{view.rng.choice(here).lower()}]"
 
-    def _consider(self, page: Seen, judge: Judge, known: Known, left: int) -> str:
+    def consider(self, page: Seen, judge: Judge, known: Known, left: int) -> str:
         """On an item's page: read on, look elsewhere, choose options, or buy."""
         verdict = judge.verdict(known)
         chosen = next((text for text in page.texts if text.startswith("Chosen: ")), "").lower()
@@ -423,16 +424,19 @@ class WebShopPlayer:
 
 
 def _best(judge: Judge, view: View) -> str | None:
-    """The product that fits best of those that are not ruled out; equals by the view's stream."""
+    """One of the best products, by the view's stream."""
+    equals = best_products(judge)
+    return view.rng.choice(equals) if equals else None
+
+
+def best_products(judge: Judge) -> list[str]:
+    """The products that fit best of those that are not ruled out."""
     fits: dict[str, int] = {}
     for product, known in judge.memory.products.items():
         verdict = judge.verdict(known)
         if not verdict.is_out and judge.is_of_kind(known):
             fits[product] = verdict.fit
-    if not fits:
-        return None
-    most = max(fits.values())
-    return view.rng.choice([product for product, fit in fits.items() if fit == most])
+    return [product for product, fit in fits.items() if fit == max(fits.values())]
 
 
 # Memory ------------------------------------------------------------------------------------------
@@ -482,7 +486,7 @@ def _recall(line: str, memory: Memory) -> None:
         known.told[page] = told
 
 
-def _instruction(view: View) -> str:
+def instruction_of(view: View) -> str:
     """The instruction, from the first page of the attempt: the last one does not repeat it."""
     first = view.turns[0].observation if view.turns else view.observation
     return Seen.read(first).instruction

@@ -44,7 +44,7 @@ class Corrected:
     def _side_by_side(
         self, trials: Sequence[tuple[str, int, Teacher]], population: Population
     ) -> Iterator[Demonstration]:
-        begun = [(*begin(environment, number), teacher) for environment, number, teacher in trials]
+        begun = [(*begin(*trial), trial[2]) for trial in trials]
         asks = {place: next(trial) for place, (trial, _, _) in enumerate(begun)}
         while asks:
             replies: dict[int, Answer] = {}

@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from baselines.prompts import CLOSING_TAGS, compact, lead_in
+from baselines.prompts import CLOSING_TAGS, compact, spoken
 from lamer_bench import Answer, Ask, Task, TrialPlan, View, make, play
 
 INVALID_SHARE = 0.01
@@ -76,6 +76,9 @@ class Teacher(Protocol):
 
     randomness: Sequence[float]
     """Share of a player's decisions that are random instead of good; one is drawn for a trial."""
+    told_solution: bool
+    """True where it marks what is best in hindsight: its views hold the reference solution, which
+    no prompt shows."""
 
     def decide(
         self, view: View, population: Population, randomness: float, rng: random.Random
@@ -127,7 +130,7 @@ def demonstrate(
 ) -> Iterator[Demonstration]:
     """One trial of three attempts on train task ``number``, each answer marked by the teacher, who
     plays it, too."""
-    trial, rng = begin(environment, number)
+    trial, rng = begin(environment, number, teacher)
     randomness = rng.choice(teacher.randomness)
     ask = next(trial)
     while True:
@@ -142,11 +145,14 @@ def demonstrate(
             return
 
 
-def begin(environment: str, number: int) -> tuple[Generator[Ask, Answer, Any], random.Random]:
+def begin(
+    environment: str, number: int, teacher: Teacher
+) -> tuple[Generator[Ask, Answer, Any], random.Random]:
     """A trial of three attempts on train task ``number``, and the stream of whoever shows it."""
     env = make(environment)
     task = Task(env.environment, "train", number)
-    return play(env, TrialPlan(task, memory="reflection")), task.rng("demonstration")
+    plan = TrialPlan(task, memory="reflection", tell_solution=teacher.told_solution)
+    return play(env, plan), task.rng("demonstration")
 
 
 def mark(
@@ -165,12 +171,14 @@ def mark(
         text = teacher.reflect(view)
         answer = tuple(tokenizer.encode(text).ids)
         certain: tuple[Mapping[int, float], ...] = tuple({token: 1.0} for token in answer)
-        return Demonstration("reflect", prompt, answer, certain, None), f"<remark>{text}"
+        return Demonstration("reflect", prompt, answer, certain, None), spoken(
+            view, "reflect", text
+        )
     decision = teacher.decide(view, population, randomness, rng)
     if decision is None:
         return None, view.admissible[0] if view.admissible else "up"
     written = [*decision.answer, CLOSING_TAGS["act"]]
-    reply = " ".join([lead_in(view, "act"), *written])
+    reply = spoken(view, "act", " " + " ".join(written))
     if not decision.choices:
         return None, reply
     answer = tuple(tokenizer.token_to_id(token) for token in written)

@@ -2,7 +2,8 @@
 scratch.
 
 Every glyph of a board, every cell name ``(2,3)`` and every tag is one token: a move is one
-decision, and a board costs as many tokens as it has cells.
+decision, and a board costs as many tokens as it has cells. WebShop has a vocabulary of its own,
+the short names of `baselines.webshop_prompt`.
 """
 
 from __future__ import annotations
@@ -19,7 +20,11 @@ from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Split
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
+from baselines import webshop_prompt
+
 _TOKEN = r"</?(?:action|remark)>|\([0-9]+,[0-9]+\)|[A-Za-z]+|[0-9]+|\n|[^\sA-Za-z0-9]"
+_SHOP_TOKEN = r"\n|\S+"
+_SPECIAL = ["<pad>", "<unk>", "<eos>"]
 _TAGS = ["<action>", "</action>", "<remark>", "</remark>"]
 _GLYPHS = list("\n?.*#-@_OXP√SUDLR,:;+()<>/$")
 _WORDS = """
@@ -42,19 +47,25 @@ class ModelSize:
     mlp_width: int = 384
 
 
-def build_tokenizer() -> Tokenizer:
-    """The vocabulary of both board families; unknown words become ``<unk>``."""
+def build_tokenizer(family: str = "") -> Tokenizer:
+    """The vocabulary of WebShop, or of both board families; unknown words become ``<unk>``."""
+    is_shop = family == "webshop"
+    tokens = [*_SPECIAL, *_TAGS, *(webshop_prompt.tokens() if is_shop else _board_tokens())]
+    vocabulary = {token: index for index, token in enumerate(dict.fromkeys(tokens))}
+    tokenizer = Tokenizer(WordLevel(vocabulary, unk_token="<unk>"))
+    pattern = Regex(_SHOP_TOKEN if is_shop else _TOKEN)
+    tokenizer.pre_tokenizer = Split(pattern, behavior="removed", invert=True)
+    return tokenizer
+
+
+def _board_tokens() -> list[str]:
     cells = [
         f"({row},{column})"
         for row in range(1, LARGEST_BOARD + 1)
         for column in range(1, LARGEST_BOARD + 1)
     ]
     numbers = [str(number) for number in range(LARGEST_NUMBER + 1)]
-    tokens = ["<pad>", "<unk>", "<eos>", *_TAGS, *_GLYPHS, *numbers, *cells, *_WORDS]
-    vocabulary = {token: index for index, token in enumerate(dict.fromkeys(tokens))}
-    tokenizer = Tokenizer(WordLevel(vocabulary, unk_token="<unk>"))
-    tokenizer.pre_tokenizer = Split(Regex(_TOKEN), behavior="removed", invert=True)
-    return tokenizer
+    return [*_GLYPHS, *numbers, *cells, *_WORDS]
 
 
 def build_model(tokenizer: Tokenizer, size: ModelSize, seed: int) -> LlamaForCausalLM:

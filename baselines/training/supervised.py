@@ -32,6 +32,7 @@ from baselines.training.model import (
 )
 from baselines.training.teachers import TEACHERS
 from lamer_bench import make
+from lamer_bench.errors import SettingError
 from lamer_bench.registry import ENVIRONMENTS
 from lamer_bench.task import split_environment_id
 
@@ -100,7 +101,7 @@ def train_supervised(settings: SupervisedSettings, out: str | Path) -> Path:
     if settings.start:
         model, tokenizer = load_policy(settings.start)
     else:
-        tokenizer = build_tokenizer()
+        tokenizer = build_tokenizer(_family(settings))
         model = build_model(tokenizer, settings.size, settings.seed)
     device = choose_device(settings.device)
     model.set_attn_implementation("eager")  # the fastest on a CPU for prompts of this length
@@ -247,6 +248,22 @@ def levels_of(environment: str) -> list[str]:
     return [f"{family}-{name}" for name in ENVIRONMENTS.load(family).levels]
 
 
+def family_of(environment: str) -> str:
+    """Whose teacher and vocabulary an environment has; practice levels belong to their family."""
+    return make(levels_of(environment)[0]).family.removesuffix("_practice")
+
+
+def _family(settings: SupervisedSettings) -> str:
+    """The family whose vocabulary all environments of a training share."""
+    families = sorted({family_of(environment) for environment in settings.environments})
+    if len(families) > 1 and "webshop" in families:
+        raise SettingError(
+            "WebShop has a vocabulary of its own: train it without "
+            f"{' and '.join(name for name in families if name != 'webshop')}."
+        )
+    return families[0]
+
+
 def _chunk(settings: SupervisedSettings, chunk: int, tokenizer) -> list[tuple[Batch, Batch]]:  # type: ignore[no-untyped-def]
     """All batches of one chunk, from (settings, chunk) alone."""
     rng = random.Random(f"{settings.seed}/{chunk}")
@@ -257,8 +274,7 @@ def _chunk(settings: SupervisedSettings, chunk: int, tokenizer) -> list[tuple[Ba
         environment = environments[number % len(environments)]
         levels = levels_of(environment)
         environment = levels[number // len(environments) % len(levels)]
-        teacher = TEACHERS[make(environment).family.removesuffix("_practice")]
-        trials.append((environment, number, teacher))
+        trials.append((environment, number, TEACHERS[family_of(environment)]))
     if settings.player:
         player = Corrected(settings.player, settings.player_temperature, tokenizer)
         shown = list(player.demonstrate(trials, settings.population))

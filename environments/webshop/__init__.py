@@ -78,7 +78,8 @@ class WebShop(TextEnv):
     ``webshop-browser-easy`` and its sisters play them in a headless Chromium, click by click: the
     same tasks, observations and rewards, a few turns a second. Both need the extra ``browser``, the
     second also Debian's ``chromium`` and ``chromium-driver``. Where Chromium stops in the middle of
-    a run, the trials under way become void and the others go on in a new one.
+    a run, the trials under way become void and the others go on in a new one; none is left behind,
+    not even by a run that is killed.
     """
 
     family: ClassVar[str] = "webshop"

@@ -3,6 +3,7 @@
 What an agent sees is read from the page that Chromium shows, and what it does is a click or typing
 in it. One Chromium serves all environments of a process, because one takes half a gigabyte; where
 it stops, the episodes under way break off (their trials become void) and the next start another.
+A guard beside it ends it when the program is killed.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import atexit
 import contextlib
 import os
 import shutil
-import signal
+import subprocess
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -37,6 +38,16 @@ _FLAGS = (
     "--disable-gpu",
     "--window-size=1000,1400",
 )
+_GUARD = """
+read -r _
+for file in /proc/[0-9]*/cmdline; do
+    process=${file#/proc/}; process=${process%/cmdline}
+    [ "$process" = $$ ] || ! grep -qaF -- "$1" "$file" || kill -9 "$process"
+done
+rm -rf -- "$1"
+"""
+"""Ends what was started with a profile folder as soon as nobody holds the other end of its input:
+a killed program cannot tidy up after itself."""
 _READ = """
 const main = document.querySelector('main[data-page]');
 if (!main || document.readyState !== 'complete' || main.dataset.turn !== arguments[0]) return null;
@@ -122,6 +133,7 @@ class Chromium:
         self._last: tuple[Page, str]
         self._profile = Path(tempfile.mkdtemp(prefix="lamer-bench-chromium-"))
         self._server = Server(self.lobby)
+        self._guard = _guard(self._profile)
         with self._closing_on_failure("could not be started"):
             self._driver = _start(self._profile)
 
@@ -157,11 +169,9 @@ class Chromium:
         self.is_open = False
         with contextlib.suppress(Exception):  # it may be gone already
             self._driver.quit()
-        for process in processes(self._profile):
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(process, signal.SIGKILL)
         self._server.close()
-        shutil.rmtree(self._profile, ignore_errors=True)
+        self._guard.communicate()  # it ends what is left, and removes the profile
+        shutil.rmtree(self._profile, ignore_errors=True)  # where the guard itself was ended
 
     def _read(self, turns: int) -> tuple[Page, str]:
         from selenium.webdriver.support.wait import WebDriverWait
@@ -226,6 +236,16 @@ def processes(profile: Path) -> list[int]:
             if str(profile).encode() in file.read_bytes():
                 found.append(int(file.parent.name))
     return found
+
+
+def _guard(profile: Path) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        ["sh", "-c", _GUARD, "sh", str(profile)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,  # an interrupt at the keyboard is not meant for it
+    )
 
 
 def _start(profile: Path) -> Any:

@@ -99,6 +99,8 @@ def test_prompts_render_for_any_observation(kind: str) -> None:
 def test_a_family_without_weights_is_one_clear_line() -> None:
     with pytest.raises(AgentError, match="was not trained for 'sokoban'"):
         LamerAgent().prepare("sokoban-hard")
+    with pytest.raises(AgentError, match="was not trained for 'webshop'"):
+        LamerAgent().prepare("webshop-browser-hard")
 
 
 def test_a_folder_without_weights_is_one_clear_line(tmp_path: Path) -> None:

@@ -6,6 +6,8 @@ import os
 import random
 import shutil
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
@@ -140,6 +142,29 @@ def test_nothing_of_chromium_is_left(env: WebShop) -> None:
     assert left_over(profile) == []
     assert not profile.exists()
     env.close()
+
+
+_KILLED = """
+import os, signal, sys
+from environments.webshop import browser
+from lamer_bench import make
+env = make("webshop-browser-easy")
+env.reset(seed=0)
+print(browser.chromium(env)._profile, flush=True)
+os.kill(os.getpid(), int(sys.argv[1]))
+"""
+
+
+@needs_chromium
+@pytest.mark.parametrize("blow", [signal.SIGTERM, signal.SIGKILL])
+def test_nothing_of_chromium_outlives_a_killed_program(blow: signal.Signals) -> None:
+    command = [sys.executable, "-c", _KILLED, str(int(blow))]
+    killed = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert killed.returncode == -blow
+    profile = Path(killed.stdout.strip())
+    assert profile.name.startswith("lamer-bench-chromium-")
+    assert left_over(profile) == []
+    assert not profile.exists()
 
 
 @needs_chromium

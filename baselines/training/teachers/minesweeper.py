@@ -17,6 +17,7 @@ class MinesweeperTeacher:
     """Opens a cell that is a mine in the fewest layouts that fit what is known."""
 
     randomness = (0.0, 0.0, 0.05, 0.15, 0.4)
+    told_solution = False
 
     def decide(
         self, view: View, population: Population, randomness: float, rng: random.Random
