@@ -8,8 +8,8 @@ reflection (``reflection`` and ``both``). A reflection supersedes the ones befor
 with the former one in view, and repeating all of them would triple the prompt. In Sokoban, where
 an attempt's pushes are all that there is to remember, a reflection is about its own attempt, and
 the prompt shows what the memory says of the present arrangement of boxes: the pushes that failed
-attempts made from it. A shop's pages are too long to be repeated: `webshop_prompt` says what is left of
-them.
+attempts made from it. A shop's pages are too long to be repeated: `webshop_prompt` says what is
+left of them.
 
 `chat` is what any other language model reads, in the order of the LaMer paper (arXiv 2512.16848):
 role and rules, how the task begins, earlier attempts, this attempt, possible actions, instruction.
