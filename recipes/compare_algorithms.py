@@ -31,6 +31,7 @@ import numpy as np
 from baselines.language_agent import SHIPPED_TEMPERATURE, LanguageAgent
 from lamer_bench import metrics, plots
 from lamer_bench.env import environment_ids
+from lamer_bench.record import RunFolder
 from lamer_bench.runner import run
 from lamer_bench.scores import Scores, gains, interval_over_tasks, score_run
 
@@ -121,11 +122,11 @@ def play(policy: Policy, environment: str, runs: Path, tasks: int) -> Played:
     return read(policy, environment, folder, tasks)
 
 
-def read(policy: Policy, environment: str, folder: Path, tasks: int) -> Played:
+def read(policy: Policy, environment: str, folder: RunFolder, tasks: int) -> Played:
     """What a run folder holds."""
     scores = score_run(folder)
     tokens = scores.cost.prompt_tokens + scores.cost.answer_tokens
-    return Played(environment, policy, scores, folder, round(tokens / tasks))
+    return Played(environment, policy, scores, folder.path, round(tokens / tasks))
 
 
 def draw(played: Iterable[Played], results: Path) -> None:
