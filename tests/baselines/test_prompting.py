@@ -30,7 +30,9 @@ from lamer_bench.errors import AgentError
 from lamer_bench.record import RunFolder, Trial
 from tests.chat_server import ChatServer, Received, Reply, completion
 
-PAGE = (Path(__file__).parents[2] / "docs" / "agents.md").read_text(encoding="utf-8")
+DOCS = Path(__file__).parents[2] / "docs"
+PAGE = (DOCS / "evaluate.md").read_text(encoding="utf-8")
+AGENTS_PAGE = (DOCS / "agents.md").read_text(encoding="utf-8")
 KEY = "sk-test-0123456789abcdef"
 AGENTS = [ZeroShotAgent, ReactAgent, ReflexionAgent]
 THOUGHT = "<think>(9,9) <action>(6,6)</action>?</think>Row 1 is open.\n<action>(1,1)</action>"
@@ -329,13 +331,17 @@ def test_an_endpoint_that_is_down_makes_every_trial_void(
 
 
 @pytest.mark.slow
-def test_the_commands_of_the_page_run_as_shown(
+def test_the_commands_of_the_pages_run_as_shown(
     serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     serve(player)
     monkeypatch.chdir(tmp_path)
-    blocks = re.findall(r"^```bash\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
-    lines = "".join(blocks).replace("\\\n", " ").splitlines()
+    blocks = re.findall(r"^```bash\n(.*?)^```$", PAGE + AGENTS_PAGE, re.MULTILINE | re.DOTALL)
+    lines = (
+        "".join(block for block in blocks if "--agent local" not in block)
+        .replace("\\\n", " ")
+        .splitlines()
+    )
     commands = [shlex.split(line, comments=True) for line in lines]
     assert all(command[0] in ("export", "lamer-bench") for command in commands)
     played = [command[1:] for command in commands if command[0] == "lamer-bench"]
