@@ -281,7 +281,9 @@ def test_ten_thousand_turns_open_within_two_seconds(driver: Driver, tmp_path: Pa
     assert time.monotonic() - started < 2.0
     frames = driver.execute_async_script(STEP_THROUGH)
     assert len(frames) >= STEPS
-    assert statistics.median(frames) < 50  # milliseconds: 20 pictures a second and more
+    assert (
+        statistics.median(frames) < 100
+    )  # milliseconds: what follows a key so soon feels immediate
 
 
 STEPS = 40
