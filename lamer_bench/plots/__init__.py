@@ -127,7 +127,7 @@ def _draw(names: Sequence[str], held: Mapping[str, Sequence[Any]], out: Path) ->
 
 def _drawing_modules() -> tuple[Any, Any, Any]:
     try:
-        from lamer_bench.plots import report, sharing, sources
+        from lamer_bench.plots import report, sharing, sources, style  # noqa: F401 (all or none)
     except ImportError as error:
         raise MissingExtraError(
             f"Figures need packages that are not installed ({error}). "
