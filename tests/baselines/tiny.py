@@ -27,7 +27,7 @@ BATCH = 64
 SIZE = ModelSize(width=32, layers=1, heads=4, mlp_width=64)
 
 
-def tiny_start(folder: Path, memory: Memory = "reflection") -> Path:
+def tiny_start(folder: Path, memory: Memory = "reflection", steps: int = STEPS) -> Path:
     """Train it on trials of two attempts with this memory; returns its folder."""
     tokenizer = build_tokenizer()
     model = build_model(tokenizer, SIZE, seed=0)
@@ -40,9 +40,9 @@ def tiny_start(folder: Path, memory: Memory = "reflection") -> Path:
         torch.optim.Muon(matrices, lr=0.05, weight_decay=0.0),
         torch.optim.AdamW(others, lr=0.02),
     ]
-    rates = [torch.optim.lr_scheduler.LinearLR(one, 1.0, 0.0, STEPS) for one in optimizers]
+    rates = [torch.optim.lr_scheduler.LinearLR(one, 1.0, 0.0, steps) for one in optimizers]
     rng = Random(1)
-    for _ in range(STEPS):
+    for _ in range(steps):
         chosen = rng.sample(range(len(rows)), BATCH)
         tokens = torch.zeros(BATCH, max(len(texts[index]) for index in chosen), dtype=torch.long)
         targets = torch.full_like(tokens, -100)
