@@ -19,11 +19,11 @@ What is the same for many prompts comes first, so that it need not be read again
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Literal
 
 from baselines import webshop_prompt
-from baselines.explorer.sokoban import Rules, cell_name, pushes_made, tried_here
+from baselines.explorer.sokoban import Rules, push_names, pushes_made, tried_here
 from lamer_bench.agent import PastEpisode, PastTurn, View
 
 Message = dict[str, str]
@@ -89,15 +89,15 @@ def _sokoban(view: View, kind: Literal["act", "reflect"]) -> list[str]:
     back the attempt's first pushes."""
     rules = Rules.read(view.rules)
     if kind == "reflect":
-        pushes = pushes_made(rules, view.turns)[:REMEMBERED_PUSHES]
-        return [view.observation, _named("pushed", rules, pushes)]
-    tried = tried_here(view, rules)
-    shown = [_named("failed", rules, tried)] if tried else []
+        return [view.observation, " ".join(["pushed", *first_pushes(view, rules)])]
+    tried = push_names(rules, tried_here(view, rules))
+    shown = [" ".join(["failed", *tried])] if tried else []
     return [view.observation, *shown, f"{rules.moves_per_turn} moves"]
 
 
-def _named(what: str, rules: Rules, pushes: Iterable[tuple[int, str]]) -> str:
-    return " ".join([what, *(f"{cell_name(rules, box)} {way}" for box, way in pushes)])
+def first_pushes(view: View, rules: Rules) -> list[str]:
+    """The pushes that a reflection on this Sokoban attempt is written from, and lists."""
+    return push_names(rules, pushes_made(rules, view.turns)[:REMEMBERED_PUSHES])
 
 
 REMEMBERED_PUSHES = 12

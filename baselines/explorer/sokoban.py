@@ -255,10 +255,7 @@ class SokobanPlayer:
         """The pushes of the attempt and the boxes that they left stuck."""
         rules = Rules.read(view.rules)
         room, position = read_board(rules, view.observation)
-        pushed = ", ".join(
-            f"{cell_name(rules, box)} {direction}"
-            for box, direction in pushes_made(rules, view.turns)
-        )
+        pushed = ", ".join(push_names(rules, pushes_made(rules, view.turns)))
         stuck = room.stuck(position.boxes)
         where = " ".join(cell_name(rules, box) for box in stuck)
         ending = f"box stuck at {where}" if stuck else "Out of turns"
@@ -367,6 +364,8 @@ def failed_boxes(view: View, rules: Rules) -> set[Boxes]:
 def tried_here(view: View, rules: Rules) -> list[tuple[int, str]]:
     """The pushes, as of `pushes_made`, that earlier attempts made from the present arrangement of
     boxes, each once, as far as the memory tells."""
+    if not view.earlier:
+        return []
     boxes = read_board(rules, view.observation)[1].boxes
     tried = (
         (box, way)
@@ -400,3 +399,8 @@ def cell_name(rules: Rules, cell: int) -> str:
     """``(row,column)`` from 1."""
     row, column = divmod(cell, rules.columns)
     return f"({row + 1},{column + 1})"
+
+
+def push_names(rules: Rules, pushes: Iterable[tuple[int, str]]) -> list[str]:
+    """``(row,column) direction`` for each push, as of `pushes_made`."""
+    return [f"{cell_name(rules, box)} {direction}" for box, direction in pushes]

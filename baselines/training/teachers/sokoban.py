@@ -27,11 +27,10 @@ from baselines.explorer.sokoban import (
     Room,
     Rules,
     cell_name,
-    pushes_made,
     read_board,
     tried_here,
 )
-from baselines.prompts import CLOSING_TAGS, REMEMBERED_PUSHES
+from baselines.prompts import CLOSING_TAGS, first_pushes
 from baselines.training.demonstrations import Decision, Population
 from lamer_bench.agent import View
 
@@ -162,9 +161,7 @@ class SokobanTeacher:
     def reflect(self, view: View) -> str:
         """The attempt's first pushes."""
         rules = Rules.read(view.rules)
-        pushes = pushes_made(rules, view.turns)[:REMEMBERED_PUSHES]
-        lines = (f"{cell_name(rules, box)} {way}" for box, way in pushes)
-        return " ".join([*lines, CLOSING_TAGS["reflect"]])
+        return " ".join([*first_pushes(view, rules), CLOSING_TAGS["reflect"]])
 
 
 def _looks_good(room: Room, push: Push) -> bool:
