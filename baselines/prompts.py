@@ -85,14 +85,28 @@ def lead_in(view: View, kind: Literal["act", "reflect"]) -> str:
 
 
 def _sokoban(view: View, kind: Literal["act", "reflect"]) -> list[str]:
-    """The board; before an action what was tried from here and how many moves a turn holds, looking
+    """The room; before an action what was tried from here and how many moves a turn holds, looking
     back the attempt's first pushes."""
     rules = Rules.read(view.rules)
+    room = _inside(rules, view.observation)
     if kind == "reflect":
-        return [view.observation, " ".join(["pushed", *first_pushes(view, rules)])]
+        return [*room, " ".join(["pushed", *first_pushes(view, rules)])]
     tried = push_names(rules, tried_here(view, rules))
     shown = [" ".join(["failed", *tried])] if tried else []
-    return [view.observation, *shown, f"{rules.moves_per_turn} moves"]
+    return [*room, *shown, f"{rules.moves_per_turn} moves"]
+
+
+def _inside(rules: Rules, observation: str) -> list[str]:
+    """An observation's lines, of the room only what its outer wall encloses: every room has that
+    wall, and it is more than half of the cells of the usual ones."""
+    lines = observation.splitlines()
+    rows = [number for number, line in enumerate(lines) if rules.is_row(line)]
+    outer = (rows[0], rows[-1])
+    return [
+        " ".join(line.split()[1:-1]) if number in rows else line
+        for number, line in enumerate(lines)
+        if number not in outer
+    ]
 
 
 def first_pushes(view: View, rules: Rules) -> list[str]:

@@ -69,6 +69,19 @@ class Rules:
         limits = (int(size[1]), int(size[2]), int(turns[1]), int(turns[2]))
         return cls(*limits, *symbols.groups())
 
+    def is_row(self, line: str) -> bool:
+        """True for a line of the room."""
+        cells = line.split()
+        return len(cells) == self.columns and set(cells) <= {
+            self.wall,
+            self.floor,
+            self.target,
+            self.box,
+            self.player,
+            self.box_on_target,
+            self.player_on_target,
+        }
+
 
 class Position(NamedTuple):
     """Where boxes and player stand."""
@@ -314,20 +327,10 @@ def _path(
 
 def read_board(rules: Rules, text: str) -> tuple[Room, Position]:
     """Room and position from the board in an observation; raises `AgentError` without one."""
-    symbols = {
-        rules.wall,
-        rules.floor,
-        rules.target,
-        rules.box,
-        rules.player,
-        rules.box_on_target,
-        rules.player_on_target,
-    }
     glyphs: list[str] = []
     for line in text.splitlines():
-        cells = line.split()
-        if len(cells) == rules.columns and symbols.issuperset(cells):
-            glyphs += cells
+        if rules.is_row(line):
+            glyphs += line.split()
     if len(glyphs) != rules.rows * rules.columns:
         raise AgentError("The observation shows no board.")
 

@@ -30,6 +30,7 @@ from baselines.training.model import (
     load_policy,
     save_policy,
 )
+from baselines.training.muon import Muon
 from baselines.training.teachers import TEACHERS
 from lamer_bench import make
 from lamer_bench.errors import SettingError
@@ -227,7 +228,7 @@ def make_optimizers(
     matrices = [p for name, p in model.named_parameters() if p.ndim == 2 and "layers" in name]
     others = [p for name, p in model.named_parameters() if not (p.ndim == 2 and "layers" in name)]
     return [
-        torch.optim.Muon(matrices, lr=settings.muon_rate, weight_decay=settings.weight_decay),
+        Muon(matrices, lr=settings.muon_rate, weight_decay=settings.weight_decay),
         torch.optim.AdamW(others, lr=settings.learning_rate, betas=(0.9, 0.95), weight_decay=0.0),
     ]
 

@@ -129,9 +129,18 @@ def test_a_sokoban_prompt_shows_what_was_tried_from_here(memory: Memory) -> None
     asks, (box, way) = sokoban(memory)
     first, second = asks[0], asks[-1]
     name = cell_name(Rules.read(first.view.rules), box)
-    assert compact(first.view, "act") == f"{board(first)}\n3 moves\n{PAUSE} push"
+    shown = "\n".join(line[2:-2] for line in board(first).splitlines()[1:-1])
+    assert compact(first.view, "act") == f"{shown}\n3 moves\n{PAUSE} push"
     tried = "" if memory == "none" else f"failed {name} {way}\n"
-    assert compact(second.view, "act") == f"{board(second)}\n{tried}3 moves\n{PAUSE} push"
+    assert compact(second.view, "act") == f"{shown}\n{tried}3 moves\n{PAUSE} push"
+
+
+def test_a_sokoban_prompt_leaves_out_the_outer_wall_alone() -> None:
+    view = sokoban("none")[0][0].view
+    room = "# # # # # #\n# # # # # #\n# P X O _ #\n# _ _ X O #\n# _ _ _ _ #\n# # # # # #"
+    walled = replace(view, observation=f"{room}\nThat is not an action.")
+    lines = compact(walled, "act").splitlines()
+    assert lines[:5] == ["# # # #", "P X O _", "_ _ X O", "_ _ _ _", "That is not an action."]
 
 
 def test_a_made_up_sokoban_reflection_changes_nothing() -> None:

@@ -16,6 +16,7 @@ from torch.nn import functional as F
 
 from baselines.prompts import compact, lead_in
 from baselines.training.model import ModelSize, build_model, build_tokenizer, save_policy
+from baselines.training.muon import Muon
 from lamer_bench import Answer, Task, TrialPlan, View, make, play
 from lamer_bench.agent import Memory
 
@@ -37,7 +38,7 @@ def tiny_start(folder: Path, memory: Memory = "reflection", steps: int = STEPS) 
     matrices = [p for name, p in model.named_parameters() if "layers" in name and p.ndim == 2]
     others = [p for name, p in model.named_parameters() if not ("layers" in name and p.ndim == 2)]
     optimizers = [
-        torch.optim.Muon(matrices, lr=0.05, weight_decay=0.0),
+        Muon(matrices, lr=0.05, weight_decay=0.0),
         torch.optim.AdamW(others, lr=0.02),
     ]
     rates = [torch.optim.lr_scheduler.LinearLR(one, 1.0, 0.0, steps) for one in optimizers]
