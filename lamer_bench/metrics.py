@@ -30,7 +30,7 @@ Actions = Sequence[Hashable]
 
 CONFIDENCE = 0.95
 NUM_RESAMPLES = 10_000
-_DRAWS_AT_ONCE = 2_000_000  # 16 MB of task indices
+_DRAWS_AT_ONCE = 2_000_000  # 16 MB
 
 
 class Interval(NamedTuple):
@@ -313,34 +313,38 @@ def bootstrap_interval(
         return NO_INTERVAL
     if np.all(numbers == numbers[0]):
         return Interval(float(numbers[0]), float(numbers[0]))
-    means = np.concatenate(
-        [
-            numbers.take(drawn, mode="clip").mean(axis=1)  # the fastest gather; all are in range
-            for drawn in _resampled_tasks(numbers.size, seed, resamples)
-        ]
-    )  # [resamples]
+    if numbers.size * resamples <= _DRAWS_AT_ONCE:
+        means = _times_drawn(numbers.size, seed, resamples) @ numbers / numbers.size
+    else:
+        means = np.concatenate(
+            [
+                numbers.take(drawn, mode="clip").mean(axis=1)  # the fastest gather; all in range
+                for drawn in _drawn_in_blocks(numbers.size, seed, resamples)
+            ]
+        )
     tail = (1 - CONFIDENCE) / 2
     low, high = np.quantile(means, [tail, 1 - tail])
     return Interval(float(low), float(high))
 
 
-def _resampled_tasks(num_tasks: int, seed: int, resamples: int) -> Iterator[NDArray[np.int64]]:
-    """Indices of the tasks in each resample, [resamples, num_tasks], in blocks of rows."""
-    if num_tasks * resamples <= _DRAWS_AT_ONCE:
-        yield _drawn_at_once(num_tasks, seed, resamples)
-        return
+@lru_cache(maxsize=4)
+def _times_drawn(num_tasks: int, seed: int, resamples: int) -> FloatArray:
+    """How often each resample holds each task, [resamples, num_tasks].
+
+    Kept, 16 MB each: the many scores of a run, and of a figure's runs, draw the same tasks.
+    """
+    drawn = np.random.default_rng(seed).integers(num_tasks, size=(resamples, num_tasks))
+    places = drawn + num_tasks * np.arange(resamples)[:, None]
+    times = np.bincount(places.ravel(), minlength=places.size)
+    return times.reshape(places.shape).astype(np.float64)
+
+
+def _drawn_in_blocks(num_tasks: int, seed: int, resamples: int) -> Iterator[NDArray[np.int64]]:
+    """Indices of the tasks in each resample, in blocks of rows, [rows, num_tasks]."""
     rng = np.random.default_rng(seed)
     rows = max(1, _DRAWS_AT_ONCE // num_tasks)
     for start in range(0, resamples, rows):
-        size = (min(rows, resamples - start), num_tasks)
-        yield rng.integers(num_tasks, size=size)
-
-
-@lru_cache(maxsize=4)
-def _drawn_at_once(num_tasks: int, seed: int, resamples: int) -> NDArray[np.int64]:
-    """Kept, 16 MB each: the many scores of a run, and of a figure's runs, draw the same tasks."""
-    rng = np.random.default_rng(seed)
-    return rng.integers(num_tasks, size=(resamples, num_tasks))
+        yield rng.integers(num_tasks, size=(min(rows, resamples - start), num_tasks))
 
 
 def wilson_interval(num_won: int, num_trials: int) -> Interval:

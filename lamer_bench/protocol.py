@@ -66,7 +66,8 @@ class _Table:
     """What the attempts of one trial share: the loaded task, and what may be remembered of it."""
 
     def __init__(self, env: TextEnv, plan: TrialPlan) -> None:
-        env.load(plan.task)
+        if env.task != plan.task:  # drawing one takes time
+            env.load(plan.task)
         self.env = env
         self.plan = plan
         self.memory: Memory = "none" if plan.kind == "control" else plan.memory

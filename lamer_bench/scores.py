@@ -10,6 +10,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
+from itertools import accumulate
+from operator import or_
 from pathlib import Path
 from typing import Any
 
@@ -201,13 +203,13 @@ def score(
     *,
     run_dir: str | Path | None = None,
     price: Price | None = None,
-    are_proven: bool = False,
+    trust_digests: bool = False,
 ) -> Scores:
     """Compute every score of a run, per task first and then over tasks.
 
     Void trials are left out of the estimates and shown as bounds. An incomplete run is scored on
-    the tasks that it has; `Scores.is_complete` says so. ``are_proven``: a replay has shown that the
-    trials' own digests are right.
+    the tasks that it has; `Scores.is_complete` says so. ``trust_digests``: take the trials' own
+    digests for granted, because a replay has shown that they are right or nobody will look at them.
 
     Raises:
         RecordError: a trial is there twice, or is longer than the settings allow.
@@ -215,7 +217,7 @@ def score(
     stored = list(trials)
     by_task = _group(stored, settings)
     tasks = tuple(_score_task(task, *kinds, settings) for task, kinds in by_task.items())
-    digest = content_digest(stored, are_proven=are_proven)
+    digest = content_digest(stored, trust_digests=trust_digests)
     return _over_tasks(tasks, stored, settings, run_dir, price, digest)
 
 
@@ -389,7 +391,8 @@ def _lost(trial: Trial) -> bool:
 
 
 def _pass_at(won: list[bool]) -> FloatArray:
-    return np.array([metrics.sequential_pass_at_k([won], k) for k in range(1, len(won) + 1)])
+    """`metrics.sequential_pass_at_k` of one trial for every k, [K]."""
+    return np.array(list(accumulate(won, or_)), dtype=np.float64)
 
 
 def _independent(control: Trial, m: int, num_episodes: int) -> FloatArray:

@@ -45,6 +45,7 @@ from lamer_bench.record import (
     TrialKind,
     Turn,
     hash_fingerprint,
+    seldom_collected,
 )
 from lamer_bench.replay import options_text
 from lamer_bench.scores import Price, Scores, num_expected_trials, score
@@ -139,10 +140,11 @@ def verify(
     checker = _Checker(folder, allow_imports)
     divergence = scores = None
     try:
-        replayed = checker.replay_all()
-        scores = score(
-            replayed, checker.settings, run_dir=folder.path, price=price, are_proven=True
-        )
+        with seldom_collected():
+            replayed = checker.replay_all()
+            scores = score(
+                replayed, checker.settings, run_dir=folder.path, price=price, trust_digests=True
+            )
     except _Diverged as stop:
         divergence = stop.divergence
     return Verdict(
@@ -166,13 +168,18 @@ class _Checker:
         self.num_trials = self.num_turns = self.num_voids = 0
 
     def replay_all(self) -> list[Trial]:
-        """Every trial of the run as the replay gives it; void trials as they are stored."""
+        """Every trial of the run as the replay gives it; void trials as they are stored.
+
+        They are taken task by task, so that a task is drawn once for all its trials.
+        """
         self.settings = settings = self._read_settings()
         env = self._build(settings)
         _check_settings(settings, env)
         replayed: dict[tuple[str, str, int], Trial] = {}
-        for stored in self._stored():
-            plan = _plan_of(stored, settings, env.environment)
+        plans = [(_plan_of(one, settings, env.environment), one) for one in self._stored()]
+        plans.sort(key=lambda pair: (-pair[0].task.index, pair[0].key), reverse=True)
+        while plans:  # a trial's record is let go when its replay is kept
+            plan, stored = plans.pop()
             if stored.key in replayed:
                 raise _Diverged(_in_trial(stored, "trial", "each one once", "this one again"))
             replayed[stored.key] = self._check_trial(env, plan, stored)

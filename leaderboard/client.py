@@ -219,6 +219,8 @@ def _asked(request: Request | str) -> dict[str, Any]:
 def _object(response: Any, board: str) -> dict[str, Any]:
     try:
         content = response.read(_MOST_ANSWER_BYTES)
+        if getattr(response, "length", 0) and len(content) < _MOST_ANSWER_BYTES:
+            raise _Unreached(f"{board} broke off in the middle of an answer.")
         if response.headers.get("Content-Encoding") == "gzip":
             content = gzip.decompress(content)
         found = json.loads(content)

@@ -1,5 +1,5 @@
-"""`lamer-bench serve`: the application behind waitress, and a worker beside it that is started
-again whenever it ends."""
+"""`lamer-bench serve`: the application behind waitress, and workers beside it that are started
+again whenever they end."""
 
 from __future__ import annotations
 
@@ -25,9 +25,15 @@ _URL_VARIABLE = "LAMER_BENCH_DATABASE_URL"
 
 
 def serve(
-    config: Config, host: str, port: int, announce: Callable[[str], None], *, workers: int = 1
+    config: Config,
+    host: str,
+    port: int,
+    announce: Callable[[str], None],
+    *,
+    workers: int | None = None,
 ) -> None:
-    """Serve until interrupted, with so many workers; ``announce`` is told the address."""
+    """Serve until interrupted, with so many workers, or one for each core; ``announce`` is told the
+    address."""
     app = create_app(config)
     server: Any = waitress.create_server(
         app,
@@ -39,7 +45,7 @@ def serve(
         channel_timeout=60,
         clear_untrusted_proxy_headers=True,
     )
-    keepers = [WorkerKeeper(config) for _ in range(workers)]
+    keepers = [WorkerKeeper(config) for _ in range(workers or len(os.sched_getaffinity(0)))]
     for keeper in keepers:
         keeper.start()
     address = getattr(server, "effective_port", port)

@@ -26,6 +26,7 @@ from leaderboard.judge import rejected
 
 _SECONDS_BETWEEN_LOOKS = 0.5
 _MOST_FILE_BYTES = 2 * 2**30
+_JUDGE_NICENESS = 5
 
 
 def work(config: Config, database: Database, goes_on: Callable[[], bool] = lambda: True) -> None:
@@ -98,7 +99,8 @@ def _judged(config: Config, database: Database, job: Job, folder: Path) -> dict[
 
 
 def _limit(config: Config) -> None:
-    """In the judge, before it starts."""
+    """In the judge, before it starts. Pages go before replays."""
+    os.nice(_JUDGE_NICENESS)
     cpu = config.judge_cpu_seconds
     for what, soft, hard in (
         (resource.RLIMIT_CPU, cpu, cpu + 5),

@@ -35,10 +35,13 @@ from leaderboard.bundles import AgentCard, pack
 from leaderboard.config import Config
 from leaderboard.database import Database
 from leaderboard.judge import judge
+from leaderboard.serving import WorkerKeeper
 from leaderboard.worker import work_once
 
 ENVIRONMENT = "minesweeper-easy"
 PATHS = ("/", f"/environments/{ENVIRONMENT}", "/?sort=gain", "/?kind=scripted")
+MIXED = (ENVIRONMENT, "minesweeper-hard", "sokoban-medium", "sokoban-hard", "webshop-easy")
+NUM_BUNDLES = 4
 THREADS = 8
 SECONDS = 10.0
 
@@ -61,6 +64,7 @@ def main() -> None:
         print(f"{options.entries} entries, {turns:,} turns")
         show_requests(config, database)
         show_replay(Path(folder))
+        show_workers(Path(folder))
         show_sealed(config, database)
         show_submissions(config, database, played[0], options.submissions, Path(folder))
 
@@ -159,6 +163,39 @@ def show_replay(folder: Path) -> None:
             f"{environment}: {turns:,} turns judged, {turns / seconds:,.0f} a second "
             f"({turns / cpu:,.0f} by CPU time)"
         )
+
+
+def show_workers(folder: Path) -> None:
+    """Turns a second of a board's workers together, one for each core, from the first look for a
+    submission to the last verdict; each judgement is a process of its own."""
+    config = Config(f"sqlite:///{folder}/workers.sqlite", folder / "workers")
+    database = Database(config.database_url)
+    app = create_app(config, database)
+    headers = {"Authorization": f"Bearer {database.add_token('lab', 100)}"}
+    for seed in range(NUM_BUNDLES):
+        runs = [
+            run("random", environment, seed=seed, out=folder / f"seed{seed}-{environment}")
+            for environment in MIXED
+        ]
+        pack(runs, card(f"Player {seed}"), folder / "sent.zip")
+        content = (folder / "sent.zip").read_bytes()
+        answer = app.test_client().post("/api/v1/submissions", data=content, headers=headers)
+        assert answer.status_code < 300, answer.text
+    workers = [WorkerKeeper(config) for _ in os.sched_getaffinity(0)]
+    started = time.perf_counter()
+    for worker in workers:
+        worker.start()
+    while database.num_pending():
+        time.sleep(0.1)
+    seconds = time.perf_counter() - started
+    for worker in workers:
+        worker.stop()
+    entries = [database.entry(number) for number in range(1, NUM_BUNDLES + 1)]
+    turns = sum(result.num_turns for entry in entries for result in entry.results.values())
+    print(
+        f"{len(workers)} workers: {NUM_BUNDLES} bundles of {len(MIXED)} environments, "
+        f"{turns:,} turns judged, {turns / seconds:,.0f} a second by the clock"
+    )
 
 
 def show_sealed(config: Config, database: Database) -> None:

@@ -44,8 +44,14 @@ def serve(
     folder: Folder = _FOLDER,
     title: Annotated[str, typer.Option(help="Name of the board.")] = "lamer-bench",
     workers: Annotated[
-        int, typer.Option(min=1, help="Processes that replay submissions, one at a time each.")
-    ] = 1,
+        int | None,
+        typer.Option(
+            min=1,
+            help="Processes that replay submissions, one at a time each; as many as there are "
+            "cores when left out.",
+            show_default=False,
+        ),
+    ] = None,
     salt_file: Annotated[
         Path | None,
         typer.Option(
@@ -55,7 +61,7 @@ def serve(
         ),
     ] = None,
 ) -> None:
-    """Run a leaderboard: pages, API, and a worker that replays what is submitted."""
+    """Run a leaderboard: pages, API, and workers that replay what is submitted."""
     serving, config = _room("serving"), _room("config")
     settings = config.Config(
         database_url=database_url,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import stat
 import threading
 from collections.abc import Callable, Iterator
@@ -108,6 +109,30 @@ def test_a_board_that_is_away_is_tried_again_and_then_named(
     with pytest.raises(client.BoardError, match=r"127.0.0.1:9 cannot be reached"):
         client._sent(bundle(), "http://127.0.0.1:9", lab.token, said.append)
     assert len(said) == 3
+
+
+def test_an_answer_that_breaks_off_is_asked_for_again() -> None:
+    """A server that is killed has sent the length of its answer and not all of it."""
+    whole = b'HTTP/1.1 200 OK\r\nContent-Length: 15\r\nConnection: close\r\n\r\n{"state": "ok"}'
+    said: list[str] = []
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+
+        def answer() -> None:
+            for sent in (whole[:-15], whole[:-3], whole):
+                connection, _ = listening.accept()
+                with connection:
+                    asked = b""
+                    while not asked.endswith(b"{}"):
+                        asked += connection.recv(65_536)
+                    connection.sendall(sent)
+
+        answering = threading.Thread(target=answer)
+        answering.start()
+        found = client.persistent(lambda: client.post_json(url, {}, "t"), (0, 0), said.append)
+        answering.join()
+    assert found == {"state": "ok"}
+    assert said == [f"{url} broke off in the middle of an answer. Trying again."] * 2
 
 
 def test_operators_commands(

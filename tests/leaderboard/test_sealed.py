@@ -344,7 +344,7 @@ def test_no_process_beside_the_server_knows_the_secret(tmp_path: Path) -> None:
     if not Path("/proc/self/environ").exists():
         pytest.skip("needs /proc")
     url = f"sqlite:///{tmp_path}/board.sqlite"
-    serve = [sys.executable, "-m", "lamer_bench", "serve", "--port", "0"]
+    serve = [sys.executable, "-m", "lamer_bench", "serve", "--port", "0", "--workers", "1"]
     server = subprocess.Popen(
         [*serve, "--folder", str(tmp_path / "files")],
         env=os.environ | {SALT_VARIABLE: SALT, "LAMER_BENCH_DATABASE_URL": url},
