@@ -314,7 +314,8 @@ def bootstrap_interval(
     if np.all(numbers == numbers[0]):
         return Interval(float(numbers[0]), float(numbers[0]))
     if numbers.size * resamples <= _DRAWS_AT_ONCE:
-        means = _times_drawn(numbers.size, seed, resamples) @ numbers / numbers.size
+        times = _times_drawn(numbers.size, seed, resamples)
+        means = np.einsum("rt,t->r", times, numbers) / numbers.size  # no threads, as a BLAS has
     else:
         means = np.concatenate(
             [

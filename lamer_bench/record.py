@@ -298,12 +298,16 @@ class RunFolder:
             ) from error
 
 
+SELDOM = (200_000, 50, 100)
+"""Thresholds of the garbage collector for what keeps many records."""
+
+
 @contextmanager
 def seldom_collected() -> Iterator[None]:
     """Fewer searches for reference cycles while records are read: they hold none, and every search
     goes through turns that are kept."""
     usual = gc.get_threshold()
-    gc.set_threshold(200_000, 50, 100)
+    gc.set_threshold(*SELDOM)
     try:
         yield
     finally:

@@ -7,6 +7,7 @@ imported when something is drawn, and nowhere else in the core.
 
 from __future__ import annotations
 
+import gc
 import importlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +15,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from lamer_bench import record
 from lamer_bench.errors import MissingExtraError, SettingError, UnknownNameError
+from lamer_bench.plots import sharing, sources
 from lamer_bench.registry import unknown
 
 if TYPE_CHECKING:
@@ -29,6 +32,8 @@ class Kind:
     summary: str
     function: str
     """``module:function`` of this package."""
+    effort: float = 1.0
+    """Seconds that it takes with 12 panels of 10 agents; the slowest is begun first."""
 
     def load(self) -> Callable[[Sequence[Any]], Drawing | None]:
         """The function: trainings or runs -> the drawing, None where they hold nothing for it."""
@@ -44,18 +49,26 @@ KINDS: dict[str, Kind] = {
     "kl": Kind("trainings", "KL divergence of an update over the steps.", "curves:kl"),
     "metrics": Kind("trainings", "Every metric of the log, a panel each.", "curves:metrics"),
     "pass-at-k": Kind(
-        "runs", "pass@k and the memory-wiped control, a panel for each environment.", "runs:pass_at"
+        "runs",
+        "pass@k and the memory-wiped control, a panel for each environment.",
+        "runs:pass_at",
+        3.5,
     ),
-    "diversity": Kind("runs", "Trajectory entropy against pass@k at the last k.", "runs:diversity"),
+    "diversity": Kind(
+        "runs", "Trajectory entropy against pass@k at the last k.", "runs:diversity", 3.0
+    ),
     "levels": Kind(
-        "runs", "pass@k at the last k by level, and paired differences.", "levels:levels"
+        "runs", "pass@k at the last k by level, and paired differences.", "levels:levels", 2.5
     ),
-    "tokens": Kind("runs", "Tasks won within a budget of tokens.", "budget:tokens"),
-    "steps": Kind("runs", "Tasks won within a budget of environment steps.", "budget:steps"),
+    "tokens": Kind("runs", "Tasks won within a budget of tokens.", "budget:tokens", 4.0),
+    "steps": Kind("runs", "Tasks won within a budget of environment steps.", "budget:steps", 3.5),
     "conditional": Kind(
-        "runs", "Success in each episode, given that the earlier ones failed.", "runs:conditional"
+        "runs",
+        "Success in each episode, given that the earlier ones failed.",
+        "runs:conditional",
+        2.5,
     ),
-    "heat-map": Kind("runs", "pass@k at the last k, agent by environment.", "tables:heat_map"),
+    "heat-map": Kind("runs", "pass@k at the last k, agent by environment.", "tables:heat_map", 2.0),
     "dots": Kind("runs", "Two agents task by task; for runs of two agents.", "tables:dots"),
 }
 
@@ -85,18 +98,23 @@ def plot(
     for name in kinds:
         if name not in KINDS:
             raise UnknownNameError(unknown("kind of figure", name, KINDS))
-    report, sources, sharing = _drawing_modules()
     trainings, runs = sources.find([Path(path) for path in paths])
     wanted = list(dict.fromkeys(kinds or KINDS))
     reads = {KINDS[name].reads for name in wanted}
-    with sharing.Workers(sharing.processes_for(runs, processes)) as workers:
-        held = {
+    with (
+        sharing.Workers(sharing.processes_for(runs, processes)) as workers,
+        record.seldom_collected(),
+    ):
+        workers.prepare(_begin)
+        report = _drawing_module()
+        held: dict[str, Sequence[Any]] = {
             "trainings": [sources.read_training(one) for one in trainings if "trainings" in reads],
             "runs": workers.map(sources.read_run, runs if "runs" in reads else []),
         }
-        shares = [wanted[first :: workers.processes] for first in range(workers.processes)]
-        parts = workers.map(partial(_draw, held=held, out=Path(out)), shares)
-    files_of = {name: files for part in parts for name, files in part.items()}
+        slowest_first = sorted(wanted, key=lambda name: -KINDS[name].effort)
+        draw = partial(_draw, held=sharing.Parcel(held), out=Path(out))
+        made = workers.map(draw, slowest_first)
+    files_of = {name: own for name, own in zip(slowest_first, made, strict=True) if own}
     drawn = [name for name in wanted if name in files_of]
     for name in kinds:
         if name not in files_of:
@@ -111,26 +129,30 @@ def plot(
     return files
 
 
-def _draw(names: Sequence[str], held: Mapping[str, Sequence[Any]], out: Path) -> dict[str, Any]:
-    """Draw some kinds; returns the files of those that there was something for."""
+def _draw(name: str, held: sharing.Parcel[Mapping[str, Sequence[Any]]], out: Path) -> list[Path]:
+    """Draw a kind; returns its files, none where there is nothing for it."""
     from lamer_bench.plots import style
 
-    files = {}
+    kind = KINDS[name]
+    read = held.content()[kind.reads]
     with style.applied():
-        for name in names:
-            kind = KINDS[name]
-            drawing = kind.load()(held[kind.reads]) if held[kind.reads] else None
-            if drawing is not None:
-                files[name] = style.save(drawing, out, name)
-    return files
+        drawing = kind.load()(read) if read else None
+        return style.save(drawing, out, name) if drawing is not None else []
 
 
-def _drawing_modules() -> tuple[Any, Any, Any]:
+def _begin() -> None:
+    """What another process does as soon as it is there."""
+    gc.set_threshold(*record.SELDOM)
+    _drawing_module()
+
+
+def _drawing_module() -> Any:
+    """`report`, which needs all that drawing does."""
     try:
-        from lamer_bench.plots import report, sharing, sources, style  # noqa: F401 (all or none)
+        from lamer_bench.plots import report, style  # noqa: F401 (both or none)
     except ImportError as error:
         raise MissingExtraError(
             f"Figures need packages that are not installed ({error}). "
             'Install them: pip install "lamer-bench[plots]"'
         ) from error
-    return report, sources, sharing
+    return report

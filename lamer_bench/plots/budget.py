@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from lamer_bench.metrics import wilson_interval
+from lamer_bench.metrics import NO_INTERVAL, wilson_interval
 from lamer_bench.plots import grouping, style
 from lamer_bench.plots.sources import Run
 from lamer_bench.plots.style import Drawing, Look
@@ -53,7 +53,8 @@ def _draw(all_runs: Sequence[Run], runs: Sequence[Run], unit: Unit) -> Drawing |
             name = style.slug(names[run.folder], panel.title)
             _draw_curve(on, own, chosen[names[run.folder]], _SCALE[unit], name)
         on.set_title(panel.title)
-        on.set_xlim(left=0)
+        longest = max(of_run[str(run.folder)][unit].max() for run in panel.runs)
+        on.set_xlim(0, 1.05 * max(longest, 1) / _SCALE[unit])
     axes[0].set_ylim(-0.02, 1.02)
     style.name_axes(axes, AXES[unit], "tasks won (share)")
     style.add_legend(figure, [style.handle(label, chosen[label]) for label in shown])
@@ -80,21 +81,21 @@ def curve(run: Run, unit: Unit, label: str) -> pd.DataFrame:
     within = won & (costs <= budgets[:, None])  # [budgets, trials]
     has_one_trial_each = bool((weights == weights[0]).all() and run.settings.repeats == 1)
     values = within.sum(axis=1) / len(costs) if has_one_trial_each else within @ weights
-    ends = [
-        tuple(wilson_interval(int(row.sum()), len(row))) if has_one_trial_each else (None, None)
-        for row in within
-    ]
-    about: dict[str, Any] = grouping.identity(run, label)
+    low, high = np.array(
+        [
+            wilson_interval(int(row.sum()), len(row)) if has_one_trial_each else NO_INTERVAL
+            for row in within
+        ]
+    ).T
     return pd.DataFrame(
         {
-            **about,
-            unit: int(budget),
-            "value": float(value),
+            **grouping.identity(run, label),
+            unit: budgets,
+            "value": values,
             "low": low,
             "high": high,
             "run_dir": str(run.folder),
         }
-        for budget, value, (low, high) in zip(budgets, values, ends, strict=True)
     )
 
 

@@ -7,6 +7,7 @@ policy allows pictures that are data and its own style, nothing else.
 from __future__ import annotations
 
 import base64
+import csv
 import hashlib
 import html
 from collections.abc import Iterable, Sequence
@@ -68,7 +69,9 @@ def write(out: Path, figures: Sequence[tuple[str, str]], runs: Sequence[Run]) ->
     links = "".join(f'<a href="#{name}">{html.escape(name)}</a>' for name, _ in figures)
     parts = [f"<nav>{links}</nav>"]
     if runs:
-        parts.append(f"<h2>Scores</h2>{_table(scores_table(runs))}")
+        scores = scores_table(runs)
+        rows = list(scores.itertuples(index=False))
+        parts.append(f"<h2>Scores</h2>{_table(scores.columns, rows)}")
     parts += [_figure(out, name, summary) for name, summary in figures]
     policy = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
     page = _PAGE.format(policy=f"sha256-{policy}", style=_STYLE, parts="\n".join(parts))
@@ -109,23 +112,24 @@ def _with_interval(value: float | None, interval: Sequence[float] | None) -> str
 
 def _figure(out: Path, name: str, summary: str) -> str:
     picture = base64.b64encode((out / f"{name}.svg").read_bytes()).decode()
-    table = pd.read_csv(out / f"{name}.csv", dtype=str, keep_default_na=False)
+    with (out / f"{name}.csv").open(encoding="utf-8", newline="") as file:
+        columns, *rows = csv.reader(file)
     title = html.escape(name.replace("-", " "))
     return (
         f'<section id="{name}"><h2>{title}</h2><p>{html.escape(summary)}</p>'
         f'<img alt="{html.escape(summary)}" src="data:image/svg+xml;base64,{picture}">'
-        f"<details><summary>The numbers, also in {name}.csv</summary>{_table(table)}</details>"
+        f"<details><summary>The numbers, also in {name}.csv</summary>"
+        f"{_table(columns, rows)}</details>"
         "</section>"
     )
 
 
-def _table(table: pd.DataFrame) -> str:
-    shown = table.head(MOST_ROWS)
-    head = "".join(f"<th>{html.escape(str(name))}</th>" for name in shown.columns)
-    rows = "".join(f"<tr>{_cells(row)}</tr>" for row in shown.itertuples(index=False))
-    rest = len(table) - len(shown)
-    more = f"<p>{rest} more rows in the CSV.</p>" if rest else ""
-    return f'<div class="scroll"><table><tr>{head}</tr>{rows}</table></div>{more}'
+def _table(columns: Iterable[Any], rows: Sequence[Iterable[Any]]) -> str:
+    head = "".join(f"<th>{html.escape(str(name))}</th>" for name in columns)
+    shown = "".join(f"<tr>{_cells(row)}</tr>" for row in rows[:MOST_ROWS])
+    rest = len(rows) - MOST_ROWS
+    more = f"<p>{rest} more rows in the CSV.</p>" if rest > 0 else ""
+    return f'<div class="scroll"><table><tr>{head}</tr>{shown}</table></div>{more}'
 
 
 def _cells(row: Iterable[Any]) -> str:

@@ -62,7 +62,9 @@ def pass_at(runs: Sequence[Run]) -> Drawing | None:
 
 def _scale(axes: Sequence[Axes], runs: Sequence[Run]) -> None:
     """All attempts of the longest run along x, shares along y, the same in every panel."""
-    axes[0].set_xticks(range(1, max(run.settings.episodes for run in runs) + 1))
+    longest = max(run.settings.episodes for run in runs)
+    axes[0].set_xticks(range(1, longest + 1))
+    axes[0].set_xlim(1 - MARGIN, longest + MARGIN)
     axes[0].set_ylim(-0.02, 1.02)
 
 
@@ -208,6 +210,8 @@ def conditional(runs: Sequence[Run]) -> Drawing | None:
     return Drawing(figure, table)
 
 
+MARGIN = 0.3
+"""Beside the first and last attempt; the bars of many runs stand there side by side."""
 SHIFT = 0.05
 """Of a run beside the next, in episodes, so that their bars do not cover each other."""
 

@@ -8,13 +8,14 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from lamer_bench import record
 from lamer_bench.errors import RecordError
 from lamer_bench.scores import Scores, score
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 METRICS_FILE = "metrics.jsonl"
 TRAINING_FILES = ("training.json", "policy/training.json")
@@ -112,9 +113,8 @@ def read_run(folder: Path) -> Run:
     """Score a run folder; `RecordError` where it is damaged."""
     stored = record.RunFolder(folder)
     settings = stored.manifest().settings
-    with record.seldom_collected():
-        trials = list(stored.trials())
-        scores = score(trials, settings, run_dir=folder, trust_digests=True)  # no figure shows them
+    trials = list(stored.trials())
+    scores = score(trials, settings, run_dir=folder, trust_digests=True)  # no figure shows them
     spent = [_spent(one) for one in trials if one.kind == "trial" and one.void is None]
     return Run(folder, settings, scores.as_json(), scores, spent)
 
@@ -159,6 +159,8 @@ def _training_file(folder: Path) -> dict[str, Any]:
 def _read_metrics(path: Path) -> pd.DataFrame:
     """[steps, metrics]; a last line that a running or killed training has not finished is left
     out."""
+    import pandas as pd
+
     lines = path.read_text(encoding="utf-8").splitlines()
     entries: dict[int, dict[str, float]] = {}
     for number, line in enumerate(lines, start=1):

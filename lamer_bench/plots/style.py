@@ -28,6 +28,7 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.text import Text
 
 FORMATS = ("svg", "pdf", "png")
 MOST_COLUMNS = 3
@@ -152,7 +153,9 @@ def panels(
     count: int, labels: Sequence[str], share: Literal["none", "y", "both"] = "none"
 ) -> tuple[Figure, list[Axes]]:
     """A figure with so many panels, at most `MOST_COLUMNS` in a row, and room for a legend with
-    these labels at its right. Axes that are shared have their numbers at the outside only."""
+    these labels at its right. Axes that are shared have their numbers at the outside only, and the
+    limits that they are given: to look for them anew with each line takes a while.
+    """
     columns = min(count, MOST_COLUMNS)
     rows = -(-count // columns)
     width, height = LONE_PANEL_INCHES if count == 1 else PANEL_INCHES
@@ -169,6 +172,7 @@ def panels(
                 sharey=None if share == "none" else first,
             )
         )
+        axes[-1].set_autoscale_on(share == "none")
         is_lowest = index + columns >= count
         axes[-1].tick_params(
             labelleft=share == "none" or index % columns == 0,
@@ -257,13 +261,20 @@ def save(drawing: Drawing, out: Path, name: str) -> list[Path]:
     pdf.print_pdf(paths[1], metadata={"CreationDate": None, "Title": name})
     figure.dpi = PNG_DOTS_PER_INCH
     png: Any = FigureCanvasAgg(figure)
-    png.print_png(paths[2], metadata={"Title": name})
+    png.print_png(paths[2], metadata={"Title": name}, pil_kwargs={"compress_level": 1})
     drawing.table.to_csv(paths[-1], index=False, lineterminator="\n")
     return paths
 
 
 def _lay_out(figure: Figure) -> None:
-    """Lay the panels out once, not for each format again."""
+    """Lay the panels out once, not for each format again. What lies inside a panel needs no room
+    of its own."""
+    for panel in figure.axes:
+        for inside in (*panel.lines, *panel.collections, *panel.patches):
+            inside.set_in_layout(False)
+    for text in figure.findobj(Text):
+        if "f" in text.get_text() and hasattr(text, "set_fontfeatures"):
+            text.set_fontfeatures(("-liga",))  # for "fi" as one glyph a PDF holds the font twice
     engine = figure.get_layout_engine()
     if engine is not None:
         engine.execute(figure)
