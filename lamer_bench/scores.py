@@ -427,13 +427,12 @@ def _num_voids(trials: Iterable[Trial], kind: TrialKind) -> int:
     return sum(trial.kind == kind and trial.void is not None for trial in trials)
 
 
-def _cost(trials: Iterable[Trial], kind: TrialKind, price: Price | None) -> Cost:
+def _cost(trials: Sequence[Trial], kind: TrialKind, price: Price | None) -> Cost:
     prompt = answer = steps = 0
-    seconds = 0.0
+    seconds = math.fsum(trial.seconds for trial in trials if trial.kind == kind)
     for trial in trials:
         if trial.kind != kind:
             continue
-        seconds += trial.seconds
         for episode in trial.episodes:
             steps += len(episode.turns)
             prompt += sum(turn.prompt_tokens for turn in episode.turns)

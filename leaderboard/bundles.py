@@ -48,6 +48,7 @@ MOST_DIGITS = 400
 _MEMBER = re.compile(
     rf"[A-Za-z0-9_-]{{1,64}}/({re.escape(MANIFEST_FILE)}|{re.escape(TRIALS_FILE)})"
 )
+_NO_STRUCTURE = bytes(set(range(256)) - set(b'[]{}"\\'))
 _NUMBER = re.compile(rb"[0-9]{%d}" % (MOST_DIGITS + 1))
 _TIME = (1980, 1, 1, 0, 0, 0)
 _BLOCK = 2**18
@@ -248,8 +249,11 @@ def _check_piece(line: bytes, name: str) -> None:
 
 def _depth(line: bytes) -> int:
     """The deepest nesting of brackets outside of strings."""
+    kept = line.translate(None, _NO_STRUCTURE).replace(b'""', b"")  # most strings are gone by now
+    if b"\\" in kept or b'"' in kept:
+        kept = re.sub(rb'"(?:[^"\\]|\\.)*"', b"", line)
     deepest = now = 0
-    for sign in re.sub(rb'"(?:[^"\\]|\\.)*"', b"", line):
+    for sign in kept:
         if sign in b"[{":
             now += 1
             deepest = max(deepest, now)

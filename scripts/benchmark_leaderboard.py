@@ -174,7 +174,7 @@ def show_workers(folder: Path) -> None:
     headers = {"Authorization": f"Bearer {database.add_token('lab', 100)}"}
     for seed in range(NUM_BUNDLES):
         runs = [
-            run("random", environment, seed=seed, out=folder / f"seed{seed}-{environment}")
+            run("random", environment, tasks=200, seed=seed, out=folder / f"{seed}-{environment}")
             for environment in MIXED
         ]
         pack(runs, card(f"Player {seed}"), folder / "sent.zip")

@@ -15,8 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from lamer_bench.record import MANIFEST_FILE, TRIALS_FILE, RunFolder
+from leaderboard import bundles
 from leaderboard.bundles import AGENT_FILE, pack
 from leaderboard.judge import judge
 from tests.leaderboard.conftest import CARD, ENVIRONMENT, Lab
@@ -286,3 +289,33 @@ def test_the_judge_stops_at_its_limits(lab: Lab, members: Members) -> None:
     small = replace(lab, config=replace(lab.config, judge_bytes=40 * 2**20))
     other = with_(members, AGENT_FILE, card(name="Another"))
     assert "more memory than the board allows" in small.submit(archive(other))["reason"]
+
+
+@given(st.text(alphabet='[]{}"\\a,:', max_size=30))
+@example('{"a": ["[", "]"], "b": "\\"["}')
+def test_the_depth_is_that_of_a_plain_reading(text: str) -> None:
+    deepest = now = 0
+    is_string = is_escaped = False
+    outside = []
+    for place, sign in enumerate(text):
+        if is_string:
+            is_string = is_escaped or sign != '"'
+            is_escaped = sign == "\\" and not is_escaped
+        elif sign == '"' and _ends(text, place):
+            is_string = True
+        else:
+            outside.append(sign)
+    for sign in outside:
+        now += (sign in "[{") - (sign in "]}")
+        deepest = max(deepest, now)
+    assert bundles._depth(text.encode()) == deepest
+
+
+def _ends(text: str, start: int) -> bool:
+    """True when a string that begins here ends somewhere."""
+    is_escaped = False
+    for sign in text[start + 1 :]:
+        if sign == '"' and not is_escaped:
+            return True
+        is_escaped = sign == "\\" and not is_escaped
+    return False
