@@ -55,10 +55,16 @@ const elements = [...main.querySelectorAll('[data-role]')].map(e => [
     e.innerText.trim(), e.dataset.role, e.ariaPressed === 'true', e.dataset.group || '']);
 return [main.dataset.page, elements];
 """
-_FIND = """
-return [...document.querySelectorAll('main button[name=click]')].find(
-    e => 'click[' + e.value.toLowerCase() + ']' === arguments[0]);
+_PRESS = """
+const button = arguments[0] === null
+    ? document.querySelector('[data-role=field]')
+    : [...document.querySelectorAll('main button[name=click]')].find(
+        e => 'click[' + e.value.toLowerCase() + ']' === arguments[0]);
+if (!button.checkVisibility() || button.disabled) throw new Error('It cannot be clicked.');
+button.click();
 """
+"""Presses the button of an action, null for that of the search. The page's own click, because the
+driver's moves a mouse there first, which takes longer than the next page (docs/log.md)."""
 
 
 class WebShopBrowser(WebShop):
@@ -155,9 +161,9 @@ class Chromium:
                 self._driver.find_element("name", "words").send_keys(
                     action.removeprefix("search[").removesuffix("]")
                 )
-                self._driver.find_element("css selector", "[data-role=field]").click()
+                self._driver.execute_script(_PRESS, None)
             else:
-                self._driver.execute_script(_FIND, action).click()
+                self._driver.execute_script(_PRESS, action)
             self._last = self._read(turns)
             self._shown = (name, turns)
         return self._last
