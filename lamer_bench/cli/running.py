@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import shlex
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -83,8 +84,7 @@ def run(
             "--out": out,
             "--fresh": fresh,
         }
-        if decided := [option for option, value in given.items() if value]:
-            raise SettingError(f"With --sealed the board decides; leave out {', '.join(decided)}.")
+        _refuse_decided(given)
         board.play_sealed(
             agent,
             env,
@@ -137,9 +137,18 @@ def run(
         output.print_json(scores.as_json())
         return
     print_scores(scores)
-    path = shlex.quote(str(folder.path))
-    print("Next:")
     allow = " --allow-imports" if ":" in env or env_option or data else ""
+    _print_next(shlex.quote(str(folder.path)), allow)
+
+
+def _refuse_decided(given: Mapping[str, object]) -> None:
+    """Options of which the board decides."""
+    if decided := [option for option, value in given.items() if value]:
+        raise SettingError(f"With --sealed the board decides; leave out {', '.join(decided)}.")
+
+
+def _print_next(path: str, allow: str) -> None:
+    print("Next:")
     print(f"  lamer-bench verify {path}{allow}            replay every turn")
     print(f"  lamer-bench score {path} --json      all scores")
     print(f"  lamer-bench compare {path} OTHER     against another run on the same tasks")

@@ -19,7 +19,7 @@ from lamer_bench import plots
 from lamer_bench.cli import main
 from lamer_bench.errors import RecordError, SettingError
 from lamer_bench.plots import budget, sharing, sources
-from tests.test_plots import (
+from tests.plots.figures import (
     SVG,
     assert_heights,
     colour,
