@@ -30,7 +30,8 @@ Actions = Sequence[Hashable]
 
 CONFIDENCE = 0.95
 NUM_RESAMPLES = 10_000
-_DRAWS_AT_ONCE = 2_000_000  # 16 MB
+_MOST_KEPT = 2_000_000  # numbers, 16 MB
+_BLOCK = 100_000  # numbers, 0.8 MB
 
 
 class Interval(NamedTuple):
@@ -313,7 +314,7 @@ def bootstrap_interval(
         return NO_INTERVAL
     if np.all(numbers == numbers[0]):
         return Interval(float(numbers[0]), float(numbers[0]))
-    if numbers.size * resamples <= _DRAWS_AT_ONCE:
+    if numbers.size * resamples <= _MOST_KEPT:
         times = _times_drawn(numbers.size, seed, resamples)
         means = np.einsum("rt,t->r", times, numbers) / numbers.size  # no threads, as a BLAS has
     else:
@@ -334,16 +335,22 @@ def _times_drawn(num_tasks: int, seed: int, resamples: int) -> FloatArray:
 
     Kept, 16 MB each: the many scores of a run, and of a figure's runs, draw the same tasks.
     """
-    drawn = np.random.default_rng(seed).integers(num_tasks, size=(resamples, num_tasks))
-    places = drawn + num_tasks * np.arange(resamples)[:, None]
-    times = np.bincount(places.ravel(), minlength=places.size)
-    return times.reshape(places.shape).astype(np.float64)
+    times = np.empty((resamples, num_tasks))
+    filled = 0
+    for drawn in _drawn_in_blocks(num_tasks, seed, resamples):
+        rows = len(drawn)
+        places = drawn + num_tasks * np.arange(rows)[:, None]
+        counted = np.bincount(places.ravel(), minlength=places.size)
+        times[filled : filled + rows] = counted.reshape(places.shape)
+        filled += rows
+    return times
 
 
 def _drawn_in_blocks(num_tasks: int, seed: int, resamples: int) -> Iterator[NDArray[np.int64]]:
-    """Indices of the tasks in each resample, in blocks of rows, [rows, num_tasks]."""
+    """Indices of the tasks in each resample, in blocks of rows that a processor's cache holds,
+    [rows, num_tasks]."""
     rng = np.random.default_rng(seed)
-    rows = max(1, _DRAWS_AT_ONCE // num_tasks)
+    rows = max(1, _BLOCK // num_tasks)
     for start in range(0, resamples, rows):
         yield rng.integers(num_tasks, size=(min(rows, resamples - start), num_tasks))
 

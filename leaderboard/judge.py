@@ -1,21 +1,27 @@
-"""The judge: a process that replays one bundle and prints what it found, as one JSON object.
+"""The judge: a process that replays one bundle and writes what it found, as one JSON object.
 
-    python -m leaderboard.judge BUNDLE FOLDER
+    python -m leaderboard.judge
 
-It runs under limits of CPU time, memory and file size that its caller sets and that it cannot
-raise. Nothing of what the bundle claims is used but the answers: `lamer_bench.verify` replays them,
-and the scores are computed from the replay.
+loads all that a judge needs, which takes half a second, and then forks one for each request (a
+`Request` as a line of JSON); it prints the judge's process id and, when that has ended, its exit
+code. A judge runs under limits of CPU time, memory and file size that it cannot raise. Nothing of
+what the bundle claims is used but the answers: `lamer_bench.verify` replays them, and the scores
+are computed from the replay.
 """
 
 from __future__ import annotations
 
+import gc
 import json
+import os
+import resource
 import sys
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from lamer_bench.errors import LamerBenchError
-from lamer_bench.record import RunFolder
+from lamer_bench.record import SELDOM, RunFolder
 from lamer_bench.scores import Scores
 from lamer_bench.verify import verify
 from leaderboard.bundles import BundleError, unpack
@@ -66,9 +72,54 @@ def result(scores: Scores, num_turns: int) -> dict[str, Any]:
     return {"scores": document, "tasks": tasks, "num_turns": num_turns}
 
 
+@dataclass(frozen=True)
+class Request:
+    """What a judge is told."""
+
+    bundle: str
+    folder: str
+    """Empty; the bundle is unpacked there."""
+    verdict: str
+    """File to write."""
+    cpu_seconds: int
+    memory_bytes: int
+
+    def line(self) -> bytes:
+        """As the process reads it."""
+        return json.dumps(asdict(self)).encode() + b"\n"
+
+
+_MOST_FILE_BYTES = 2 * 2**30
+_NICENESS = 5  # pages go before replays
+
+
 def main() -> None:
-    bundle, folder = map(Path, sys.argv[1:])
-    print(json.dumps(judge(bundle, folder)))
+    gc.set_threshold(*SELDOM)
+    gc.freeze()
+    for line in sys.stdin.buffer:
+        process = os.fork()
+        if process == 0:
+            _judge_and_exit(Request(**json.loads(line)))
+        print(process, flush=True)
+        print(os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]), flush=True)
+
+
+def _judge_and_exit(request: Request) -> NoReturn:
+    try:
+        os.nice(_NICENESS)
+        cpu, memory = request.cpu_seconds, request.memory_bytes
+        for what, soft, hard in (
+            (resource.RLIMIT_CPU, cpu, cpu + 5),
+            (resource.RLIMIT_AS, memory, memory),
+            (resource.RLIMIT_FSIZE, _MOST_FILE_BYTES, _MOST_FILE_BYTES),
+            (resource.RLIMIT_CORE, 0, 0),
+        ):
+            resource.setrlimit(what, (soft, hard))
+        verdict = judge(Path(request.bundle), Path(request.folder))
+        Path(request.verdict).write_text(json.dumps(verdict), encoding="utf-8")
+    except BaseException:  # whatever it is, the board must not hear of it twice
+        os._exit(1)
+    os._exit(0)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,5 @@
 """The worker: takes pending submissions one after another and has each judged in a process of its
-own, under limits of CPU time, memory and wall time.
+own (`judge`), under limits of CPU time, memory and wall time.
 
 Killed at any moment, it leaves a lease that runs out; the next worker begins the job anew. A
 verdict is stored only by who holds the lease, and its files are moved into place before it.
@@ -7,9 +7,10 @@ verdict is stored only by who holds the lease, and its files are moved into plac
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
-import resource
+import select
 import shutil
 import signal
 import subprocess
@@ -18,37 +19,103 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from leaderboard.config import Config
 from leaderboard.database import Database, Job
-from leaderboard.judge import rejected
+from leaderboard.judge import Request, rejected
 
 _SECONDS_BETWEEN_LOOKS = 0.5
-_MOST_FILE_BYTES = 2 * 2**30
-_JUDGE_NICENESS = 5
+_SECONDS_TO_END = 10.0
+
+
+class Judges:
+    """A process that has loaded what a judge needs and none of the board's secrets; it forks a
+    judge for each bundle, one at a time."""
+
+    def __init__(self) -> None:
+        self._parent: subprocess.Popen[bytes] | None = None
+        self._running: int | None = None
+
+    def __enter__(self) -> Judges:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._parent is not None:
+            self._parent.communicate()  # it ends with its input
+
+    def begin(self, request: Request) -> None:
+        """Have a bundle judged."""
+        if self._parent is None:
+            self._parent = subprocess.Popen(
+                [sys.executable, "-m", "leaderboard.judge"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                env=_environment(),
+                bufsize=0,
+            )
+        with contextlib.suppress(BrokenPipeError):  # `ended` sees it
+            self._pipe("stdin").write(request.line())
+        self._running = self._number()
+
+    def ended(self, seconds: float) -> int | None:
+        """The judge's exit code, None when it is still running after so long."""
+        if self._running is None:
+            return -signal.SIGKILL
+        if not select.select([self._pipe("stdout")], [], [], seconds)[0]:
+            return None
+        code = self._number()
+        self._running = None
+        return -signal.SIGKILL if code is None else code
+
+    def stop(self) -> None:
+        """End a judge that is still running."""
+        if self._running is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self._running, signal.SIGKILL)
+            self.ended(_SECONDS_TO_END)
+
+    def _number(self) -> int | None:
+        """The next line; None when the process is gone, and the next bundle starts another."""
+        line = self._pipe("stdout").readline()
+        if line:
+            return int(line)
+        assert self._parent is not None
+        self._parent.communicate()
+        self._parent = None
+        return None
+
+    def _pipe(self, name: str) -> IO[bytes]:
+        pipe: IO[bytes] = getattr(self._parent, name)
+        return pipe
 
 
 def work(config: Config, database: Database, goes_on: Callable[[], bool] = lambda: True) -> None:
     """Judge submissions as they come, as long as ``goes_on`` says so."""
     clean(config)
-    while goes_on():
-        if not work_once(config, database):
-            time.sleep(_SECONDS_BETWEEN_LOOKS)
+    with Judges() as judges:
+        while goes_on():
+            if not _work_once(config, database, judges):
+                time.sleep(_SECONDS_BETWEEN_LOOKS)
 
 
 def work_once(config: Config, database: Database) -> bool:
     """Judge the oldest pending submission; False when there is none."""
+    with Judges() as judges:
+        return _work_once(config, database, judges)
+
+
+def _work_once(config: Config, database: Database, judges: Judges) -> bool:
     job = database.claim(config.lease_seconds)
     if job is None:
         return False
     with tempfile.TemporaryDirectory(prefix="judge-", dir=_scratch(config)) as scratch:
-        folder = Path(scratch) / "runs"
-        verdict = _judged(config, database, job, folder)
+        verdict = _judged(config, database, job, judges, Path(scratch))
         if verdict is None:
             return True
         if verdict["ok"]:
-            _keep(folder, config.runs(job.digest))
+            _keep(_runs(Path(scratch)), config.runs(job.digest))
             database.verified(job, verdict["suite"], verdict["memory"], verdict["results"])
         elif database.rejected(job, verdict["reason"]):
             config.bundle(job.digest).unlink(missing_ok=True)
@@ -56,63 +123,44 @@ def work_once(config: Config, database: Database) -> bool:
     return True
 
 
-def _judged(config: Config, database: Database, job: Job, folder: Path) -> dict[str, Any] | None:
+def _runs(scratch: Path) -> Path:
+    """Where a judge unpacks."""
+    return scratch / "runs"
+
+
+def _judged(
+    config: Config, database: Database, job: Job, judges: Judges, scratch: Path
+) -> dict[str, Any] | None:
     """The verdict; None when the lease was lost or the job is to be tried again."""
     bundle = config.bundle(job.digest)
     if not bundle.exists():
         return rejected("The bundle's file is missing on the board; submit it again.")
-    folder.mkdir()
+    _runs(scratch).mkdir()
+    written = scratch / "verdict.json"
+    cpu, memory = config.judge_cpu_seconds, config.judge_bytes
     started = time.monotonic()
-    with tempfile.TemporaryFile() as output:
-        judge = subprocess.Popen(
-            [sys.executable, "-m", "leaderboard.judge", str(bundle), str(folder)],
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.DEVNULL,
-            env=_environment(),
-            preexec_fn=lambda: _limit(config),
-        )
-        try:
-            while judge.poll() is None:
-                try:
-                    judge.wait(config.lease_seconds / 3)
-                except subprocess.TimeoutExpired:
-                    if not database.renew(job, config.lease_seconds):
-                        return None
-                if time.monotonic() - started > config.judge_seconds:
-                    return rejected(f"The replay took more than {config.judge_seconds} s.")
-        finally:
-            if judge.poll() is None:
-                judge.kill()
-                judge.wait()
-        output.seek(0)
-        printed = output.read()
-    if judge.returncode == 0:
-        verdict: dict[str, Any] = json.loads(printed)
+    judges.begin(Request(str(bundle), str(_runs(scratch)), str(written), cpu, memory))
+    try:
+        while (code := judges.ended(config.lease_seconds / 3)) is None:
+            if not database.renew(job, config.lease_seconds):
+                return None
+            if time.monotonic() - started > config.judge_seconds:
+                return rejected(f"The replay took more than {config.judge_seconds} s.")
+    finally:
+        judges.stop()
+    if code == 0:
+        verdict: dict[str, Any] = json.loads(written.read_bytes())
         return verdict
-    if judge.returncode == -signal.SIGXCPU:
-        return rejected(f"The replay took more than {config.judge_cpu_seconds} s of CPU time.")
+    if code == -signal.SIGXCPU:
+        return rejected(f"The replay took more than {cpu} s of CPU time.")
     if job.attempts < config.most_attempts:
         database.give_back(job)
         return None
     return rejected("The replay broke off: it needs more memory than the board allows.")
 
 
-def _limit(config: Config) -> None:
-    """In the judge, before it starts. Pages go before replays."""
-    os.nice(_JUDGE_NICENESS)
-    cpu = config.judge_cpu_seconds
-    for what, soft, hard in (
-        (resource.RLIMIT_CPU, cpu, cpu + 5),
-        (resource.RLIMIT_AS, config.judge_bytes, config.judge_bytes),
-        (resource.RLIMIT_FSIZE, _MOST_FILE_BYTES, _MOST_FILE_BYTES),
-        (resource.RLIMIT_CORE, 0, 0),
-    ):
-        resource.setrlimit(what, (soft, hard))
-
-
 def _environment() -> dict[str, str]:
-    """No secrets of the board reach the judge."""
+    """No secrets of the board reach a judge."""
     kept = ("PATH", "PYTHONPATH", "HOME", "LANG", "VIRTUAL_ENV")
     found = {name: os.environ[name] for name in kept if name in os.environ}
     return found | {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "PYTHONUTF8": "1"}

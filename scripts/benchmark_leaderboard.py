@@ -166,31 +166,39 @@ def show_replay(folder: Path) -> None:
 
 
 def show_workers(folder: Path) -> None:
-    """Turns a second of a board's workers together, one for each core, from the first look for a
-    submission to the last verdict; each judgement is a process of its own."""
+    """Turns a second of a board's workers together, one for each core: from the moment that bundles
+    come in until the last verdict. Each judgement is a process of its own."""
     config = Config(f"sqlite:///{folder}/workers.sqlite", folder / "workers")
     database = Database(config.database_url)
     app = create_app(config, database)
     headers = {"Authorization": f"Bearer {database.add_token('lab', 100)}"}
-    for seed in range(NUM_BUNDLES):
+
+    def bundle(seed: int, environments: tuple[str, ...], tasks: int) -> bytes:
         runs = [
-            run("random", environment, tasks=200, seed=seed, out=folder / f"{seed}-{environment}")
-            for environment in MIXED
+            run("random", environment, tasks=tasks, seed=seed, out=folder / f"{seed}-{environment}")
+            for environment in environments
         ]
         pack(runs, card(f"Player {seed}"), folder / "sent.zip")
-        content = (folder / "sent.zip").read_bytes()
-        answer = app.test_client().post("/api/v1/submissions", data=content, headers=headers)
-        assert answer.status_code < 300, answer.text
+        return (folder / "sent.zip").read_bytes()
+
+    def judged(contents: list[bytes]) -> float:
+        started = time.perf_counter()
+        for content in contents:
+            answer = app.test_client().post("/api/v1/submissions", data=content, headers=headers)
+            assert answer.status_code < 300, answer.text
+        while database.num_pending():
+            time.sleep(0.05)
+        return time.perf_counter() - started
+
+    contents = [bundle(seed, MIXED, 200) for seed in range(NUM_BUNDLES)]
     workers = [WorkerKeeper(config) for _ in os.sched_getaffinity(0)]
-    started = time.perf_counter()
     for worker in workers:
         worker.start()
-    while database.num_pending():
-        time.sleep(0.1)
-    seconds = time.perf_counter() - started
+    judged([bundle(seed, (ENVIRONMENT,), 10) for seed in range(100, 104)])  # they are there now
+    seconds = judged(contents)
     for worker in workers:
         worker.stop()
-    entries = [database.entry(number) for number in range(1, NUM_BUNDLES + 1)]
+    entries = database.entries()[-NUM_BUNDLES:]
     turns = sum(result.num_turns for entry in entries for result in entry.results.values())
     print(
         f"{len(workers)} workers: {NUM_BUNDLES} bundles of {len(MIXED)} environments, "

@@ -294,7 +294,7 @@ def test_bootstrap_equals_the_exact_distribution_of_resampled_means():
 def test_bootstrap_chunks_do_not_change_the_result(monkeypatch):
     values = np.linspace(0, 1, 37)
     whole = metrics.bootstrap_interval(values, seed=5)
-    monkeypatch.setattr(metrics, "_DRAWS_AT_ONCE", 1000)
+    monkeypatch.setattr(metrics, "_MOST_KEPT", 1000)
     assert metrics.bootstrap_interval(values, seed=5) == pytest.approx(whole, abs=1e-12)
 
 
