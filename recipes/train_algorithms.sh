@@ -63,18 +63,18 @@ algorithms)
             --environments '{"minesweeper-hard": 4, "minesweeper-medium": 3, "minesweeper-easy": 1,
                              "minesweeper-paper": 1}'
     elif [ "$family" = webshop ]; then
-        supervised supervised --steps 4000 --batch-size 64 --reflections 8 --chunk-trials 400 \
+        supervised supervised --steps 3000 --batch-size 64 --reflections 8 --chunk-trials 400 \
             --population '{"remember": 0.5, "slip": 0.05}' \
             --environments '{"webshop-easy": 1, "webshop-medium": 4, "webshop-hard": 3, "webshop-paper": 1}'
     else
         # solutions first, then the policy's own failures
-        supervised first --steps 4000 \
+        supervised first --steps 2800 \
             --size '{"width": 96, "layers": 6, "heads": 3, "mlp_width": 288}' \
             --population '{"remember": 0.8, "slip": 0.1}' \
             --environments '{"sokoban-easy": 2, "sokoban-medium": 4, "sokoban-paper": 1,
-                             "sokoban-hard": 3, "environments.practice:SokobanPractice-*": 4}'
+                             "sokoban-hard": 3, "environments.practice:SokobanPractice-*": 2}'
         supervised supervised --start "$out/first/policy" --player "$out/first/policy" \
-            --first-chunk 20000 --chunk-trials 512 --steps 1200 \
+            --first-chunk 20000 --chunk-trials 512 --steps 400 \
             --learning-rate 0.0015 --muon-rate 0.01 --population '{"remember": 1.0, "slip": 0.05}' \
             --environments '{"sokoban-easy": 1, "sokoban-medium": 3, "sokoban-paper": 1,
                              "sokoban-hard": 6, "environments.practice:SokobanPractice-*": 1}'
