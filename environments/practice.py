@@ -1,18 +1,22 @@
-"""Practice levels: MineSweeper and Sokoban in many sizes, densities and symbols, for training only.
+"""Practice levels, for training only: MineSweeper and Sokoban in many sizes, densities and symbols,
+and WebShop paid for wins alone.
 
 They are in no suite and no list; a trainer names them by reference, such as
-``environments.practice:MinesweeperPractice-4x7b``. The size and the symbols of each family's `ood`
-level are left out: what is practised here is that sizes and symbols can change, not that level.
+``environments.practice:MinesweeperPractice-4x7b``. The size and the symbols of each board family's
+`ood` level are left out: what is practised here is that sizes and symbols can change, not that
+level.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import product
 from typing import ClassVar
 
-from environments import minesweeper, sokoban
+from environments import minesweeper, sokoban, webshop
 from environments.minesweeper import Minesweeper
 from environments.sokoban import Sokoban, Symbols
+from environments.webshop import WebShop
 
 _GLYPHS = dict(zip("abcdef", ("?.*", "#.*", "?-@", "@#-", "-.@", "_#X"), strict=True))
 """Hidden, blank, mine."""
@@ -79,3 +83,18 @@ class SokobanPractice(Sokoban):
 
     family: ClassVar[str] = "sokoban_practice"
     levels: ClassVar[dict[str, sokoban.Level]] = _sokoban_levels()
+
+
+class WebShopPractice(WebShop):
+    """WebShop's levels but `ood`, with the reward of `paper`: all or nothing.
+
+    See `WebShop` for the rules. Where a purchase that is nearly right pays two thirds, looking
+    further does not pay, and reinforcement learns to buy at once (docs/log.md).
+    """
+
+    family: ClassVar[str] = "webshop_practice"
+    levels: ClassVar[dict[str, webshop.Level]] = {
+        name: replace(level, reward="all_or_nothing")
+        for name, level in WebShop.levels.items()
+        if name != "ood"
+    }

@@ -3,12 +3,12 @@
 import pytest
 
 from environments.minesweeper import Minesweeper
-from environments.practice import MinesweeperPractice, SokobanPractice
+from environments.practice import MinesweeperPractice, SokobanPractice, WebShopPractice
 from environments.sokoban import Sokoban
 from lamer_bench import Task, make
 from lamer_bench.env import TextEnv
 
-CLASSES = [MinesweeperPractice, SokobanPractice]
+CLASSES = [MinesweeperPractice, SokobanPractice, WebShopPractice]
 
 
 @pytest.mark.parametrize("cls", CLASSES)
@@ -32,3 +32,20 @@ def test_the_sizes_and_symbols_of_ood_are_held_out() -> None:
     other = Sokoban.levels["ood"]
     assert (other.rows, other.columns) not in {(room.rows, room.columns) for room in rooms}
     assert other.symbols not in {room.symbols for room in rooms}
+
+
+def test_a_purchase_that_is_nearly_right_pays_nothing_in_practice() -> None:
+    assert "ood" not in WebShopPractice.levels
+    paid = {}
+    for reference in ("webshop-hard", "environments.practice:WebShopPractice-hard"):
+        env = make(reference)
+        env.reset(options={"task": Task(env.environment, "train", 3).id})
+        *_, buy = solution = env.solution()
+        opened = next(n for n, action in enumerate(solution) if "search" not in action)
+        for action in (*solution[: opened + 1], buy):  # no option is chosen
+            _, reward, *_ = env.step(action)
+        paid[reference] = reward
+        assert not env.won
+    graded, all_or_nothing = paid.values()
+    assert graded > 0
+    assert all_or_nothing == 0
