@@ -26,8 +26,8 @@ supervised() { # folder options
 reinforce() { # algorithm folder seed options
     local algorithm=$1 folder=$2 seed=$3
     shift 3
-    lamer-bench train "$algorithm" --out "$out/$folder" --start "$out/supervised/policy" --steps 60 \
-        --lora-rank 4 --learning-rate 2e-3 --threads 1 --precision "$precision" --seed "$seed" "$@" \
+    lamer-bench train "$algorithm" --out "$out/$folder" --start "$out/supervised/policy" --steps $steps \
+        --lora-rank 4 --learning-rate $rate --threads 1 --precision "$precision" --seed "$seed" "$@" \
         2>> "$out/$folder.log"
 }
 
@@ -35,17 +35,19 @@ case $family in
 minesweeper)
     hardest="minesweeper-hard minesweeper-medium minesweeper-hard minesweeper-easy"
     easier="minesweeper-medium minesweeper-easy"
-    gamma=0.9
+    gamma=0.9 steps=60 rate=2e-3
     ;;
 sokoban)
     hardest="sokoban-hard sokoban-medium"
     easier="sokoban-medium sokoban-easy sokoban-medium sokoban-paper"
-    gamma=0.6
+    gamma=0.6 steps=45 rate=1e-3
     ;;
 webshop)
-    hardest="webshop-hard webshop-medium webshop-hard webshop-easy"
-    easier="webshop-medium webshop-easy webshop-medium webshop-paper"
-    gamma=0.6
+    # paid for wins alone
+    practice=environments.practice:WebShopPractice
+    hardest="$practice-hard $practice-medium $practice-hard $practice-easy"
+    easier="$practice-medium $practice-easy $practice-medium $practice-paper"
+    gamma=0.6 steps=45 rate=1e-3
     ;;
 *)
     echo "No family is called '$family'. Known: minesweeper, sokoban, webshop." >&2
