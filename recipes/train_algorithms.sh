@@ -40,7 +40,7 @@ minesweeper)
 sokoban)
     hardest="sokoban-hard sokoban-medium"
     easier="sokoban-medium sokoban-easy sokoban-medium sokoban-paper"
-    gamma=0.6 steps=45 rate=1e-3
+    gamma=0.6 steps=60 rate=5e-3
     ;;
 webshop)
     # paid for wins alone
