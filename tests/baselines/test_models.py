@@ -11,10 +11,25 @@ from baselines.models import SmallModel, decode, load_tokenizer, sample
 
 WEIGHTS = sorted(Path(__file__).parents[2].glob("baselines/weights/*/*"))
 names = [f"{folder.parent.name}/{folder.name}" for folder in WEIGHTS]
+TEXTS = {
+    "minesweeper": (
+        "Mines: 10\n? ? 2 .\n<action>(2,3)</action>",
+        "Mines : 10\n? ? 2 .\n<action> (2,3) </action>",
+    ),
+    "sokoban": (
+        "# P X O\nfailed (2,3) up\n3 moves\npush (2,3) up<action>up</action>",
+        "# P X O\nfailed (2,3) up\n3 moves\npush (2,3) up <action> up </action>",
+    ),
+    "webshop": (
+        "p1 w1 w2 ; p2 w3\nA reviews - plus #3\nleft 12\n<action> A </action>",
+        "p1 w1 w2 ; p2 w3\nA reviews - plus #3\nleft 12\n<action> A </action>",
+    ),
+}
+"""Family -> a text in the words of its vocabulary, and how that is read."""
 
 
 def test_weights_ship() -> None:
-    assert "minesweeper/lamer" in names
+    assert {"minesweeper/lamer", "sokoban/lamer", "webshop/lamer"} <= set(names)
 
 
 @pytest.mark.parametrize("folder", WEIGHTS, ids=names)
@@ -37,12 +52,12 @@ def test_logits_equal_those_of_transformers(folder: Path) -> None:
 @pytest.mark.parametrize("folder", WEIGHTS, ids=names)
 def test_transformers_loads_the_tokenizer(folder: Path) -> None:
     transformers = pytest.importorskip("transformers", reason="it is in the [train] extra")
-    text = "Mines: 10\n? ? 2 .\n<action>(2,3)</action>"
+    text, read = TEXTS[folder.parent.name]
     theirs = transformers.AutoTokenizer.from_pretrained(chain(folder)[0])(text)["input_ids"]
     tokenizer = load_tokenizer(folder)
     ours = tokenizer.encode(text).ids
     assert theirs == ours
-    assert decode(tokenizer, ours) == "Mines : 10\n? ? 2 .\n<action> (2,3) </action>"
+    assert decode(tokenizer, ours) == read
 
 
 @pytest.mark.parametrize("folder", WEIGHTS, ids=names)
