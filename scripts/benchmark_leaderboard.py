@@ -20,6 +20,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ import waitress
 
 from lamer_bench.record import RunFolder
 from lamer_bench.runner import run
+from lamer_bench.verify import verify
 from leaderboard import client, sealed_client
 from leaderboard.app import create_app
 from leaderboard.bundles import AgentCard, pack
@@ -64,6 +66,7 @@ def main() -> None:
         print(f"{options.entries} entries, {turns:,} turns")
         show_requests(config, database)
         show_replay(Path(folder))
+        show_verification(Path(folder))
         show_workers(Path(folder))
         show_sealed(config, database)
         show_submissions(config, database, played[0], options.submissions, Path(folder))
@@ -163,6 +166,25 @@ def show_replay(folder: Path) -> None:
             f"{environment}: {turns:,} turns judged, {turns / seconds:,.0f} a second "
             f"({turns / cpu:,.0f} by CPU time)"
         )
+
+
+def show_verification(folder: Path) -> None:
+    """Turns a second of `verify`, replay and scores, in a process for each core."""
+    runs = [run("random", one, tasks=200, out=folder / f"v-{one}").path for one in MIXED]
+    cores = len(os.sched_getaffinity(0))
+    with ProcessPoolExecutor(cores) as pool:
+        list(pool.map(replayed_turns, [runs] * cores))  # everything is loaded now
+        started = time.perf_counter()
+        turns = sum(pool.map(replayed_turns, [runs] * 2 * cores))
+        seconds = time.perf_counter() - started
+    print(f"verify on {cores} cores: {turns:,} turns, {turns / seconds:,.0f} a second by the clock")
+
+
+def replayed_turns(runs: list[Path]) -> int:
+    """Verify runs that are right; returns their turns."""
+    verdicts = [verify(one) for one in runs]
+    assert all(verdict.is_ok for verdict in verdicts)
+    return sum(verdict.num_turns for verdict in verdicts)
 
 
 def show_workers(folder: Path) -> None:
