@@ -101,7 +101,7 @@ def _inside(rules: Rules, observation: str) -> list[str]:
     wall, and it is more than half of the cells of the usual ones."""
     lines = observation.splitlines()
     rows = [number for number, line in enumerate(lines) if rules.is_row(line)]
-    outer = (rows[0], rows[-1])
+    outer = rows[:1] + rows[-1:]  # none in a text without a room
     return [
         " ".join(line.split()[1:-1]) if number in rows else line
         for number, line in enumerate(lines)

@@ -141,6 +141,8 @@ def test_a_sokoban_prompt_leaves_out_the_outer_wall_alone() -> None:
     walled = replace(view, observation=f"{room}\nThat is not an action.")
     lines = compact(walled, "act").splitlines()
     assert lines[:5] == ["# # # #", "P X O _", "_ _ X O", "_ _ _ _", "That is not an action."]
+    roomless = replace(view, observation="no room at all")
+    assert compact(roomless, "act").startswith("no room at all\n3 moves\n")
 
 
 def test_a_made_up_sokoban_reflection_changes_nothing() -> None:
