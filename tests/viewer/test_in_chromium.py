@@ -9,7 +9,7 @@ import re
 import shutil
 import statistics
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not in
 if shutil.which("chromium") is None or shutil.which("chromedriver") is None:
     pytest.skip("Chromium and its driver are not installed", allow_module_level=True)
 
+from selenium.common.exceptions import StaleElementReferenceException  # noqa: E402
 from selenium.webdriver.common.by import By  # noqa: E402
 from selenium.webdriver.common.keys import Keys  # noqa: E402
 from selenium.webdriver.support.ui import Select, WebDriverWait  # noqa: E402
@@ -53,10 +54,18 @@ def visit(driver: Driver, address: str, link: str = "") -> None:
     driver.get(f"{address}{link}")
 
 
+def until(driver: Driver, condition: Callable[[Driver], Any]) -> Any:
+    """What the condition gives as soon as it holds; an element may be drawn anew meanwhile."""
+    waiting = WebDriverWait(driver, 60, ignored_exceptions=[StaleElementReferenceException])
+    return waiting.until(condition)
+
+
 def wait(driver: Driver, selector: str) -> Any:
-    return WebDriverWait(driver, 60).until(
-        lambda page: page.find_elements(By.CSS_SELECTOR, selector)
-    )[0]
+    return until(driver, lambda page: page.find_elements(By.CSS_SELECTOR, selector))[0]
+
+
+def wait_for_title(driver: Driver, part: str) -> None:
+    until(driver, lambda page: any(part in title.text for title in all_of(page, "h1")))
 
 
 def all_of(driver: Driver, selector: str) -> list[Any]:
@@ -132,14 +141,14 @@ def test_a_trial_shows_its_episodes_side_by_side_with_the_reflections_between(
     assert "unlike episode 1" in wait(driver, '[data-episode="1"] .differs .mark').text
     picture(driver, "trial")
     driver.back()
-    assert len(all_of(driver, ".rows tbody tr")) == 6
+    until(driver, lambda page: len(all_of(page, ".rows tbody tr")) == 6)
 
 
 def test_what_an_agent_wrote_stays_text(driver: Driver, file: Path) -> None:
     visit(driver, file.as_uri(), TRIAL)
     wait(driver, ".episodes")
     press(driver, "a")
-    WebDriverWait(driver, 30).until(lambda page: all_of(page, ".answer[open] pre"))
+    wait(driver, ".answer[open] pre")
     assert HOSTILE in {words(one) for one in all_of(driver, ".answer pre")}
     assert driver.title == "opener on minesweeper-easy"
     assert all_of(driver, "#page script, #page img") == []
@@ -179,7 +188,7 @@ def test_keys_step_through_turns_episodes_and_trials(driver: Driver, file: Path)
     press(driver, "d")
     assert "differs" in wait(driver, ".turn.chosen").get_attribute("class")
     press(driver, "n")
-    WebDriverWait(driver, 30).until(lambda page: "test/1" in wait(page, "h1").text)
+    wait_for_title(driver, "test/1")
     press(driver, Keys.ESCAPE)
     wait(driver, ".rows")
 
@@ -260,7 +269,7 @@ def test_a_served_run_opens_its_trials(driver: Driver, tmp_path: Path) -> None:
         assert chosen(driver) == (0, 0)
         assert len(all_of(driver, ".episode")) == 3
         press(driver, "n")
-        WebDriverWait(driver, 30).until(lambda page: "test/1" in wait(page, "h1").text)
+        wait_for_title(driver, "test/1")
 
 
 @pytest.mark.slow
