@@ -40,6 +40,8 @@ def _minesweeper_levels() -> dict[str, minesweeper.Level]:
         levels[f"{rows}x{columns}{letter}"] = minesweeper.Level(
             f"{rows}x{columns}, {mines} mines", rows, columns, mines, cells - mines, *glyphs
         )
+    for mines in range(4, 11):
+        levels[f"6x6x{mines}"] = minesweeper.Level(f"6x6, {mines} mines", 6, 6, mines, 36 - mines)
     return levels
 
 
@@ -64,10 +66,11 @@ def _sokoban_levels() -> dict[str, sokoban.Level]:
 
 
 class MinesweeperPractice(Minesweeper):
-    """MineSweeper on 4 to 6 rows and 4 to 8 columns, 10 to 28 % mines, six sets of glyphs.
+    """MineSweeper on 4 to 6 rows and 4 to 8 columns, 10 to 28 % mines, six sets of glyphs; and the
+    suite's board with every number of mines from 4 to 10.
 
-    See `Minesweeper` for the rules. A level is named by its size and a letter for the glyphs:
-    ``4x7b``.
+    See `Minesweeper` for the rules. A level is named by its size and a letter for the glyphs,
+    ``4x7b``, or by its size and mines, ``6x6x8``.
     """
 
     family: ClassVar[str] = "minesweeper_practice"

@@ -186,6 +186,7 @@ def _suite_name(settings: Settings) -> str:
 
 _MUST_AGREE: dict[str, Callable[[Settings], Any]] = {
     "environments": lambda settings: settings.environment,
+    "environment options": lambda settings: settings.environment_options,
     "environment versions": lambda settings: settings.environment_version,
     "suites": _suite_name,
     "splits": lambda settings: settings.split,
@@ -219,7 +220,8 @@ def _paired(name: str, a: FloatArray, b: FloatArray) -> Difference | None:
 
 def _difference(name: str, a: FloatArray, b: FloatArray) -> Difference:
     gap = a - b
-    p = metrics.mcnemar_p(a, b)
+    num_better, num_worse = metrics.better_and_worse(a, b)
+    p = metrics.sign_test_p(num_better, num_worse)
     return Difference(
         name=name,
         a=float(a.mean()),
@@ -227,8 +229,8 @@ def _difference(name: str, a: FloatArray, b: FloatArray) -> Difference:
         difference=float(gap.mean()),
         interval=interval_over_tasks(gap),
         num_tasks=len(gap),
-        num_better=int((gap > 0).sum()),
-        num_worse=int((gap < 0).sum()),
+        num_better=num_better,
+        num_worse=num_worse,
         p=p,
         p_holm=p,
     )

@@ -157,6 +157,7 @@ class TextEnv(gymnasium.Env[str, str]):
         if task.environment != self.environment:
             raise TaskError(f"Task {task} does not belong to environment {self.environment}.")
         rng = self._drawn_as(task).rng("instance")
+        self.task = None  # what is drawn from here on is no task's instance until it is kept
         for _ in range(_MAX_DRAWS):
             if self.generate(rng) and task.owns(self.fingerprint()):
                 break

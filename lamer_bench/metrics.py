@@ -29,6 +29,8 @@ Actions = Sequence[Hashable]
 """The canonical actions of one episode, None where an answer was not an action."""
 
 CONFIDENCE = 0.95
+TIE = 1e-9
+"""Scores of a task that differ by less are equal."""
 NUM_RESAMPLES = 10_000
 _MOST_KEPT = 2_000_000  # numbers, 16 MB
 _BLOCK = 100_000  # numbers, 0.8 MB
@@ -397,9 +399,22 @@ def mcnemar_p(a: ArrayLike, b: ArrayLike) -> float:
     Returns:
         A p-value in (0, 1].
     """
+    return sign_test_p(*better_and_worse(a, b))
+
+
+def better_and_worse(a: ArrayLike, b: ArrayLike) -> tuple[int, int]:
+    """On how many tasks the first of two agents did better, and on how many worse.
+
+    Shapes: [num_tasks] each. Scores that differ by less than `TIE` are equal: shares over repeats
+    that are the same fraction need not be the same float.
+
+    >>> better_and_worse([1 - 2 / 3, 1.0], [1 / 3 - 0, 0.0])
+    (1, 0)
+    """
     first, second = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
     _require_pairs(first, second)
-    return sign_test_p(int((first > second).sum()), int((first < second).sum()))
+    gap = first - second
+    return int((gap > TIE).sum()), int((gap < -TIE).sum())
 
 
 def sign_test_p(num_better: int, num_worse: int) -> float:

@@ -43,6 +43,8 @@ class Ask:
 
     kind: Literal["act", "reflect"]
     view: View
+    episode: int
+    """Which attempt it is, from 0; the view says so only where the memory spans attempts."""
 
 
 def play(env: TextEnv, plan: TrialPlan) -> Generator[Ask, Answer, Trial]:
@@ -84,7 +86,7 @@ class _Table:
         state: dict[str, Any] = {}
         over = False
         while not over:
-            answer = yield Ask("act", self._view(index, past, observation, info, state))
+            answer = yield Ask("act", self._view(index, past, observation, info, state), index)
             text = clean(answer.text)
             seen = observation
             observation, reward, terminated, truncated, info = env.step(text)
@@ -105,7 +107,7 @@ class _Table:
         end = "won" if info["won"] else "lost" if terminated else "turn_limit"
         reflection = None
         if end != "won" and self._reflects_after(index):
-            answer = yield Ask("reflect", self._view(index, past, observation, info, state))
+            answer = yield Ask("reflect", self._view(index, past, observation, info, state), index)
             reflection = Reflection(
                 text=clean(answer.text),
                 prompt_tokens=answer.prompt_tokens,

@@ -12,12 +12,14 @@ import hashlib
 import io
 import json
 import os
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import from_json
 
 from lamer_bench.agent import Memory
 from lamer_bench.errors import RecordError
@@ -26,9 +28,13 @@ from lamer_bench.task import Split
 SCHEMA_VERSION = 1
 TrialKind = Literal["trial", "control"]
 End = Literal["won", "lost", "turn_limit"]
+Count = Annotated[int, Field(ge=0, lt=2**31)]
+"""What anybody may claim to have counted: sums and means of many stay numbers."""
 
 MANIFEST_FILE = "manifest.json"
 TRIALS_FILE = "trials.jsonl"
+SET_ASIDE = re.compile(r"\.old-\d+$")
+"""How the name of a folder ends that a fresh run took the place of."""
 
 
 class Model(BaseModel):
@@ -47,16 +53,16 @@ class Turn(Model):
     action: str | None
     """The canonical action, None when the answer was not one."""
     reward: float
-    prompt_tokens: int = Field(0, ge=0)
-    answer_tokens: int = Field(0, ge=0)
+    prompt_tokens: Count = 0
+    answer_tokens: Count = 0
 
 
 class Reflection(Model):
     """The text that an agent wrote for itself after a failed attempt."""
 
     text: str
-    prompt_tokens: int = Field(0, ge=0)
-    answer_tokens: int = Field(0, ge=0)
+    prompt_tokens: Count = 0
+    answer_tokens: Count = 0
 
 
 class Episode(Model):
@@ -237,9 +243,9 @@ class RunFolder:
             ) from None
         except (OSError, UnicodeDecodeError) as error:
             raise RecordError(f"Cannot read {self.manifest_path}: {error}.") from error
-        try:
-            content = json.loads(text)
-        except json.JSONDecodeError as error:
+        try:  # unlike json.loads, this refuses depth, endless numbers and half a character
+            content = from_json(text)
+        except ValueError as error:
             raise RecordError(f"{self.manifest_path} is damaged: {error}.") from error
         version = content.get("schema_version") if isinstance(content, dict) else None
         if version != SCHEMA_VERSION:
@@ -351,7 +357,8 @@ def _canonical_json(content: Any) -> bytes:
 
 def _first_fault(error: ValidationError) -> str:
     fault = error.errors(include_url=False)[0]
-    place = ".".join(map(str, fault["loc"])) or "the line"
+    names = ".".join(map(str, fault["loc"]))[:80]  # a stranger's text, where a field is unknown
+    place = "".join(sign if sign.isprintable() else "?" for sign in names) or "the line"
     return f"{place}: {fault['msg']}"
 
 

@@ -9,6 +9,7 @@ same scored content.
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -108,9 +109,11 @@ def run(
             notice(f"{folder.trials_path}: dropped a torn last line of {dropped} bytes.")
         writer = Writer(folder, plans, progress, notice)
         asker = Asker(player, settings.limits)
-        size = 1 if player.is_interactive else batch
+        size, most_seconds = batch, settings.limits.trial_seconds
+        if player.is_interactive:
+            size, most_seconds = 1, math.inf
         try:
-            drive(writer.missing, pool, asker, settings.limits, size, writer)
+            drive(writer.missing, pool, asker, most_seconds, size, writer)
         finally:
             asker.close()
             writer.flush()
@@ -145,7 +148,7 @@ def drive(
     plans: Iterable[TrialPlan],
     pool: EnvironmentPool,
     asker: Asker,
-    limits: Limits,
+    most_seconds: float,
     batch: int,
     writer: Writer,
 ) -> None:
@@ -159,7 +162,7 @@ def drive(
             return
         started = perf_counter()
         for seat, reply in _ask(seats, asker, writer.flush):
-            seat.take(reply, limits)
+            seat.take(reply, most_seconds)
         seconds = (perf_counter() - started) / len(seats)
         for seat in seats:
             seat.seconds += seconds
@@ -183,12 +186,12 @@ class Seat:
         self.ask: Ask
         self._advance(None)
 
-    def take(self, reply: Answer | Void, limits: Limits) -> None:
-        """Go on with an answer, or end with why there is none."""
+    def take(self, reply: Answer | Void, most_seconds: float) -> None:
+        """Go on with an answer, or end with why there is none: a void, or too many seconds gone."""
         if isinstance(reply, Void):
             self._end(reply)
-        elif self.seconds > limits.trial_seconds:
-            message = f"the trial took more than {limits.trial_seconds:g} s"
+        elif self.seconds > most_seconds:
+            message = f"the trial took more than {most_seconds:g} s"
             self._end(as_void(TimeoutError(message)))
         else:
             self._advance(reply)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from lamer_bench.errors import MissingExtraError, RecordError, UnknownNameError
-from lamer_bench.record import MANIFEST_FILE, Episode, RunFolder, Settings, Trial
+from lamer_bench.record import MANIFEST_FILE, SET_ASIDE, Episode, RunFolder, Settings, Trial
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -103,7 +103,7 @@ def find_runs(paths: Iterable[str | Path]) -> list[RunFolder]:
         below = sorted(
             Path(parent)
             for parent, _, names in os.walk(path)
-            if MANIFEST_FILE in names and ".old-" not in Path(parent).name
+            if MANIFEST_FILE in names and (parent == str(path) or not SET_ASIDE.search(parent))
         )
         if not below:
             raise RecordError(f"{path} holds no run: a run folder has a {MANIFEST_FILE}.")

@@ -23,7 +23,6 @@ checksum, no signature.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -51,6 +50,8 @@ from lamer_bench.replay import options_text
 from lamer_bench.scores import Price, Scores, num_expected_trials, score
 from lamer_bench.task import SPLITS, Task
 
+_MOST_SECONDS = 2**31
+"""Of a trial; the sum of many stays a number."""
 _LONGEST = 80
 """Characters of a value that a divergence quotes."""
 
@@ -213,8 +214,9 @@ class _Checker:
             raise _Diverged(Divergence(TRIALS_FILE, "whole lines", str(error))) from error
 
     def _check_trial(self, env: TextEnv, plan: TrialPlan, stored: Trial) -> Trial:
-        if not 0 <= stored.seconds < math.inf:
-            raise _Diverged(_in_trial(stored, "seconds", "a number", str(stored.seconds)))
+        if not 0 <= stored.seconds < _MOST_SECONDS:
+            expected = f"a number from 0 to {_MOST_SECONDS}"
+            raise _Diverged(_in_trial(stored, "seconds", expected, str(stored.seconds)))
         if stored.void is not None:
             _check_void(env, plan, stored)
             self.num_voids += 1
@@ -398,14 +400,11 @@ class _Script:
 
     def __init__(self, stored: Trial) -> None:
         self._episodes = stored.episodes
-        self._episode = -1  # a View counts episodes only where the memory allows it
 
     def answer(self, ask: Ask) -> Answer:
-        if ask.kind == "act" and ask.view.turn == 0:
-            self._episode += 1
-        if self._episode >= len(self._episodes):
+        if ask.episode >= len(self._episodes):
             return Answer("")
-        episode = self._episodes[self._episode]
+        episode = self._episodes[ask.episode]
         if ask.kind == "reflect":
             return _reflection(episode)
         if ask.view.turn >= len(episode.turns):

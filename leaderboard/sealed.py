@@ -28,7 +28,7 @@ from lamer_bench.env import make
 from lamer_bench.errors import SettingError
 from lamer_bench.protocol import answer_stream, clean
 from lamer_bench.provenance import provenance
-from lamer_bench.record import Manifest, Model, RunFolder, Settings, Trial, Void
+from lamer_bench.record import Count, Manifest, Model, RunFolder, Settings, Trial, Void
 from lamer_bench.runner import EnvironmentPool, Seat, plan_trials
 from lamer_bench.scores import score_run
 from lamer_bench.task import SEALED, Task, split_environment_id, split_of
@@ -40,8 +40,6 @@ SHORTEST_SALT = 32
 """Characters; a short one could be found by trying."""
 MOST_IN_FLIGHT = 64
 """Trials of a run that wait for an answer at the same time."""
-
-Count = Annotated[int, Field(ge=0, lt=2**31)]
 
 
 # The secret --------------------------------------------------------------------------------------
@@ -258,7 +256,7 @@ class SealedRun:
         for given in answers:
             one = self._open[given.trial]
             one.seat.seconds += given.seconds
-            one.seat.take(_reply(given), self.settings.limits)
+            one.seat.take(_reply(given), self.settings.limits.trial_seconds)
             one.place += 1
             one.asked_at = None
             self._end_or_note(given.trial, one)

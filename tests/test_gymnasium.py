@@ -78,6 +78,15 @@ def test_reset_refuses_what_it_does_not_know() -> None:
         env.reset(options={"task": "minesweeper-easy"})
 
 
+def test_a_task_that_cannot_be_drawn_leaves_no_other_board_under_the_old_name() -> None:
+    env = gymnasium.make("lamer/minesweeper-easy-v2")
+    first, _ = env.reset(seed=0)
+    with pytest.raises(TaskError):
+        env.reset(options={"task": "minesweeper-easy/sealed/0"})
+    assert env.reset()[0] == first
+    assert str(env.unwrapped.task) == "minesweeper-easy/test/0"  # type: ignore[attr-defined]
+
+
 def test_render_shows_the_observation() -> None:
     env = gymnasium.make("lamer/minesweeper-easy-v2", render_mode="ansi")
     assert env.reset(seed=0)[0] == env.render()

@@ -350,6 +350,8 @@ def test_mcnemar_by_hand():
     assert metrics.mcnemar_p(a, b) == pytest.approx(14 / 64)
     assert metrics.mcnemar_p([1, 0], [1, 0]) == 1.0
     assert metrics.mcnemar_p([0.5, 1.0], [0.25, 0.5]) == pytest.approx(0.5)
+    assert 1 - 2 / 3 > 1 / 3  # as floats
+    assert metrics.mcnemar_p([1 - 2 / 3] * 20, [1 / 3] * 20) == 1.0
 
 
 @given(st.integers(0, 9), st.integers(0, 9))

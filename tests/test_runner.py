@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -335,6 +335,11 @@ def test_a_trial_that_takes_too_long_in_all_becomes_void(tmp_path: Path) -> None
     limits = Limits(turns=5, answer_characters=99, turn_seconds=1, trial_seconds=0.05)
     folder = play(Dozes(), tmp_path / "run", limits=limits, tasks=1, batch=1)
     assert set(voids(folder)) == {"TimeoutError: the trial took more than 0.05 s"}
+
+    class Person(Dozes):
+        is_interactive: ClassVar[bool] = True
+
+    assert not voids(play(Person(), tmp_path / "slowly", limits=limits, tasks=1))
 
 
 @pytest.mark.parametrize(

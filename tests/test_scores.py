@@ -333,6 +333,7 @@ def test_only_shared_tasks_without_voids_are_compared():
     [
         ({"environment": "doors-hard"}, "environments"),
         ({"environment_version": 2}, "environment versions"),
+        ({"environment_options": {"doors": "4"}}, "environment options"),
         ({"suite": SuiteReference(name="lamer", version=2, digest="0" * 64)}, "suites"),
         ({"split": "val"}, "splits"),
         ({"episodes": 2}, "numbers of episodes"),

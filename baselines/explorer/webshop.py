@@ -30,7 +30,6 @@ _USUAL_GAP = 0.2
 _ID = re.compile(r"B\d{5}")
 _MONEY = re.compile(r"\$(\d+\.\d\d)")
 _LIMIT = re.compile(r"(\d+(?:\.\d+)?) dollars")
-_SCORE = re.compile(r"^[01]\.\d+$")
 _OPTION_LIST = re.compile(r"(.*) (?:in|with) ([a-z ]+: [^,:]+(?:, and [a-z ]+: [^,:]+)*)$")
 _THE_ONE = re.compile(r"\bthe ([^,.;]+?) one\b")
 _WORD = re.compile(r"[a-z0-9]+")

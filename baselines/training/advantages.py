@@ -84,12 +84,19 @@ def gigpo(
     part.
 
     Shapes: all (R,). ``episode_rewards``: undiscounted reward of the row's own episode. ``groups``:
-    what episodes are compared with each other. ``returns``: the row's (cross-episode) return.
-    ``states``: the anchor state; rows of equal group and state are compared with each other,
-    wherever in the trial they stand. No division by the deviation, as in the published settings.
+    what episodes are compared with each other; their mean is over rows, so that an episode weighs
+    as many times as it has turns, which is the published implementation's default. ``returns``: the
+    row's (cross-episode) return. ``states``: the anchor state; rows of equal group and state are
+    compared with each other, wherever in the trial they stand. No division by the deviation, as in
+    the published settings.
 
     >>> gigpo([1.0, 0.0], [1.0, 0.0], ["task", "task"], ["board", "board"]).tolist()
     [1.0, -1.0]
+
+    An episode of three turns that pays 4 and one of a turn that pays 0:
+
+    >>> gigpo([4.0, 4.0, 4.0, 0.0], [4.0] * 3 + [0.0], ["task"] * 4, range(4)).tolist()
+    [1.0, 1.0, 1.0, -3.0]
     """
     return centred(episode_rewards, groups) + step_weight * centred(returns, states)
 

@@ -112,7 +112,7 @@ def _next_kind(asks: Mapping[int, Ask]) -> Literal["act", "reflect"]:
 def _row(trial: int, ask: Ask, text: Written) -> Row:
     return Row(
         trial=trial,
-        episode=ask.view.episode,
+        episode=ask.episode,
         turn=ask.view.turn,
         kind=ask.kind,
         observation=ask.view.observation,

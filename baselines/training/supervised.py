@@ -117,6 +117,12 @@ def train_supervised(settings: SupervisedSettings, out: str | Path) -> Path:
     log = TrainingLog(out, total=settings.steps, resumed_at=step)
     while step < settings.steps:
         made = _chunk(settings, chunk, tokenizer)
+        if not made:
+            raise SettingError(
+                f"{settings.chunk_trials} trials do not fill one batch of {settings.batch_size} "
+                f"decisions and {settings.reflections} reflections; raise chunk_trials or lower "
+                "batch_size or reflections."
+            )
         for acts, reflections in made[position:]:
             started = time.perf_counter()
             for optimizer, peak in zip(

@@ -251,7 +251,11 @@ class WebShop(TextEnv):
     # Playing it ----------------------------------------------------------------------------------
 
     def rules(self) -> str:
-        read = "all texts of a product" if self._data else "titles, categories and options only"
+        read = (
+            "titles, descriptions, first features and options only"
+            if self._data
+            else "titles, categories and options only"
+        )
         return (
             "WebShop. Buy the product that the instruction describes: right kind, wanted "
             "attributes, wanted options, price within the limit. You can buy once; only a perfect "

@@ -61,14 +61,6 @@ class Line:
     """For each model its answer to each telling."""
     models: tuple[Product, ...]
 
-    def told(self, model: int, *, varying: bool | None = None, place: str = "") -> list[str]:
-        """Attributes of a model; only those that (do not) vary in the line, or of one place."""
-        return [
-            answer.attribute
-            for telling, answer in zip(self.tellings, self.answers[model], strict=True)
-            if varying in (None, len(telling.answers) > 1) and place in ("", telling.place)
-        ]
-
 
 class Catalogue:
     """Products by position, 0 and up."""

@@ -35,8 +35,9 @@ def evaluation(folder: RunFolder, instances_file: Path) -> dict[str, Any]:
     """The scores of a run as an aggregate document."""
     manifest = folder.manifest()
     scores = score_run(folder).as_json()
+    num_tasks = scores["tasks"]
     results = [
-        _result(manifest, f"{prefix}pass@{k}", value, scores[f"{name}_ci"][k], int(k))
+        _result(manifest, f"{prefix}pass@{k}", value, scores[f"{name}_ci"][k], int(k), num_tasks)
         for prefix, name in (("", "pass_at"), ("control ", "independent_pass_at"))
         for k, value in scores[name].items()
         if value is not None
@@ -79,7 +80,7 @@ def evaluation(folder: RunFolder, instances_file: Path) -> dict[str, Any]:
 
 
 def _result(
-    manifest: Manifest, name: str, value: float, ends: list[float] | None, k: int
+    manifest: Manifest, name: str, value: float, ends: list[float] | None, k: int, num_tasks: int
 ) -> dict[str, Any]:
     settings, provenance = manifest.settings, manifest.provenance
     details: dict[str, Any] = {"score": value}
@@ -90,7 +91,7 @@ def _result(
                 "upper": ends[1],
                 "confidence_level": CONFIDENCE,
             },
-            "num_samples": settings.tasks,
+            "num_samples": num_tasks,
         }
     is_control = name.startswith("control")
     about = "with its memory wiped between attempts" if is_control else "within k attempts"
@@ -151,7 +152,9 @@ def _instance(manifest: Manifest, trial: Trial, env: TextEnv | None) -> dict[str
     start = messages[1]["content"] if len(messages) > 1 else MISSING
     read = sum(row["prompt_tokens"] for row in rows)
     written = sum(row["answer_tokens"] for row in rows)
-    k = settings.control_episodes if trial.kind == "control" else settings.episodes
+    k = settings.episodes
+    if trial.kind == "control":  # more control episodes than attempts estimate pass@k all the same
+        k = min(settings.control_episodes, k)
     prefix = "control " if trial.kind == "control" else ""
     return {
         "schema_version": INSTANCE_SCHEMA_VERSION,

@@ -1,10 +1,11 @@
 """Which runs share a panel, what they are called there, and what a reader must know of them.
 
-A panel holds runs of one environment, version, split and suite.
+A panel holds runs of one environment with the same options, and of one version, split and suite.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,7 +34,8 @@ def _place(run: Run) -> tuple[Hashable, ...]:
     """What must be equal for two runs to be compared."""
     settings = run.settings
     suite = settings.suite and (settings.suite.name, settings.suite.version)
-    return (settings.environment, settings.environment_version, settings.split, suite)
+    options = json.dumps(settings.environment_options, sort_keys=True)
+    return (settings.environment, options, settings.environment_version, settings.split, suite)
 
 
 def last_k(run: Run) -> int:
@@ -55,6 +57,13 @@ def panels(runs: Sequence[Run], also: Callable[[Run], str] = lambda run: "") -> 
     ]
 
 
+def apart_by_k(runs: Sequence[Run]) -> Callable[[Run], str]:
+    """For `panels`: runs of another k in a panel of their own, where there are any."""
+    if len({last_k(run) for run in runs}) == 1:
+        return lambda run: ""
+    return lambda run: f", k = {last_k(run)}"
+
+
 def _difficulty(runs: Sequence[Run]) -> tuple[str, int, str]:
     """Families by name; in a family the usual levels from easy on, then others by name."""
     family, level = split_environment_id(runs[0].settings.environment)
@@ -71,7 +80,8 @@ def title_of(runs: Sequence[Run]) -> str:
 def _versions(run: Run) -> str:
     settings = run.settings
     suite = f", suite {settings.suite.name} {settings.suite.version}" if settings.suite else ""
-    return f"v{settings.environment_version}{suite}"
+    options = [f", {name} {value}" for name, value in settings.environment_options.items()]
+    return f"v{settings.environment_version}{suite}{''.join(options)}"
 
 
 def label_runs(runs: Sequence[Run], panels: Sequence[Panel]) -> dict[Path, str]:

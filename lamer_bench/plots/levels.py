@@ -37,7 +37,7 @@ class Family:
 
 def levels(runs: Sequence[Run]) -> Drawing | None:
     """Bars of pass@k with 95 % intervals; below, paired differences to the first agent named."""
-    panels = grouping.panels(runs)
+    panels = grouping.panels(runs, grouping.apart_by_k(runs))
     names = grouping.label_runs(runs, panels)
     families = _families(panels)
     rows = [row for family in families for row in _family_rows(family, runs, names)]

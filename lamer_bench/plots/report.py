@@ -98,6 +98,7 @@ def _scores_row(run: Run, label: str) -> dict[str, Any]:
         row[f"pass@{k}"] = _with_interval(value, scores["pass_at_ci"][k])
     for k, value in scores["independent_pass_at"].items():
         row[f"control pass@{k}"] = _with_interval(value, scores["independent_pass_at_ci"][k])
+    row["m"] = run.settings.control_episodes
     for name in _SCORES:
         row[name.replace("_", " ")] = _with_interval(scores[name], scores[f"{name}_ci"])
     row["tokens"] = scores["tokens"]["prompt"] + scores["tokens"]["answer"]

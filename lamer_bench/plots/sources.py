@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
 METRICS_FILE = "metrics.jsonl"
 TRAINING_FILES = ("training.json", "policy/training.json")
 """Where a training says what it is: from its first step on, and with its policy at its end."""
-_SET_ASIDE = re.compile(r"\.old-\d+$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +92,7 @@ def _below(path: Path) -> Iterator[Path]:
         names.sort()
         for name in list(names):
             folder = Path(parent, name)
-            if _SET_ASIDE.search(name) or name.startswith("."):
+            if record.SET_ASIDE.search(name) or name.startswith("."):
                 names.remove(name)
             elif _is_run(folder) or _is_training(folder):
                 names.remove(name)

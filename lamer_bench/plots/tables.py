@@ -25,7 +25,7 @@ CELL_INCHES = (0.95, 0.42)
 
 def heat_map(runs: Sequence[Run]) -> Drawing | None:
     """pass@k at the last k: a row for each agent, a column for each environment."""
-    panels = grouping.panels(runs)
+    panels = grouping.panels(runs, grouping.apart_by_k(runs))
     names = grouping.label_runs(runs, panels)
     table = pd.DataFrame(_cell_row(run, panel, names) for panel in panels for run in panel.runs)
     if table.empty or table["value"].isna().all():

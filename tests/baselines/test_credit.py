@@ -132,6 +132,16 @@ def test_lamer_with_ppo(trials: Rollout) -> None:
     assert (normal.mean(), normal.std()) == (pytest.approx(0.0), pytest.approx(1.0))
 
 
+def test_without_a_memory_a_row_still_belongs_to_its_own_episode() -> None:
+    task = Task("vault-easy", "train", 0)
+    env = make(REFERENCES["vault-easy"])
+    env.load(task)
+    [right] = env.solution()
+    played = rollout([TrialPlan(task, num_episodes=2, memory="none")], ["safe", right])
+    assert [row.episode for row in played.rows] == [0, 1]
+    assert row_table(played, settings()).returns == pytest.approx([2.0 + 0.5 * 10.0, 10.0])
+
+
 @pytest.mark.parametrize("estimator", lamer.ESTIMATORS)
 def test_frozen_reflections_get_nothing_and_actions_the_same(
     trials: Rollout, estimator: lamer.Estimator

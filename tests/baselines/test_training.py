@@ -46,6 +46,11 @@ def start(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return train_supervised(SUPERVISED, tmp_path_factory.mktemp("supervised"))
 
 
+def test_a_chunk_that_fills_no_batch_stops_at_once(tmp_path: Path) -> None:
+    with pytest.raises(SettingError, match="raise chunk_trials or lower"):
+        train_supervised(replace(SUPERVISED, reflections=500), tmp_path)
+
+
 def lamer_settings(start: Path, estimator: Estimator = "gigpo") -> LamerSettings:
     return LamerSettings(
         estimator=estimator,

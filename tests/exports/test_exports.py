@@ -72,6 +72,9 @@ def test_several_folders_make_one_frame(run: RunFolder, tmp_path: Path) -> None:
     frame = load_runs(tmp_path / "runs")
     assert set(frame["environment"]) == {"minesweeper-easy", "sokoban-easy"}
     assert len(load_runs([tmp_path / "runs", run.path])) == len(frame)
+    aside = (tmp_path / "runs" / "two").rename(tmp_path / "runs" / "two.old-1")
+    assert set(load_runs(tmp_path / "runs", "trial")["environment"]) == {"minesweeper-easy"}
+    assert set(load_runs(aside)["environment"]) == {"sokoban-easy"}  # named itself
     with pytest.raises(RecordError, match="holds no run"):
         load_runs(tmp_path / "nowhere")
     with pytest.raises(UnknownNameError, match="a trial, an episode or a turn"):
@@ -234,6 +237,16 @@ def test_eee_instances_are_the_trials(run: RunFolder, tmp_path: Path) -> None:
             assert one["extracted_value"] in said["content"]
     assert rows[-1]["error"] == "ConnectionError: endpoint down"
     assert rows[-1]["evaluation"]["num_turns"] is None
+
+
+def test_eee_names_a_control_of_many_episodes_by_a_k_that_it_has_scores_of(tmp_path: Path) -> None:
+    folder = write_example(tmp_path / "run", tasks=2, control_episodes=5)
+    aggregate, instances = exports.export(folder, "eee", tmp_path / "out")
+    names = {
+        one["evaluation_name"] for one in json.loads(aggregate.read_text())["evaluation_results"]
+    }
+    rows = [json.loads(line) for line in instances.read_text("utf-8").splitlines()]
+    assert {row["evaluation_name"] for row in rows} <= names
 
 
 def won(trial: Trial) -> bool:

@@ -211,6 +211,23 @@ def test_a_heat_map_has_a_cell_for_each_run_and_says_its_number(
     assert {"agent", "environment", "lamer", "react"} <= set(shown)
 
 
+@pytest.mark.parametrize("kind", ["heat-map", "levels"])
+def test_runs_of_different_k_or_options_never_share_a_panel(tmp_path: Path, kind: str) -> None:
+    changes: list[dict[str, Any]] = [
+        {},
+        {"episodes": 2},
+        {"environment_options": {"doors": "4"}},
+    ]
+    folders = [
+        run(tmp_path / str(n), agent, **one)
+        for n, (agent, one) in enumerate(zip(("lamer", "react", "random"), changes, strict=True))
+    ]
+    plots.plot(folders, [kind], tmp_path / "out")
+    rows = table(tmp_path / "out", kind)
+    assert [int(row["k"]) for row in rows] == [3, 2, 3]
+    assert len({row["panel" if kind == "heat-map" else "position"] for row in rows}) == 3
+
+
 def test_dots_are_the_tasks_of_two_agents(
     folders: dict[tuple[str, str], Path], tmp_path: Path
 ) -> None:
