@@ -6,8 +6,8 @@
 (c) Do the single-episode algorithms gain from reflections that they were not trained with? (d) What
 is one long episode worth that has the turns of all attempts? (e) How much should later attempts pay
 earlier ones? (f) Must reflections be trained? And: what do policies do on levels above those that
-they were trained on, with numbers of mines that none of them ever saw, and sampled as they were in
-training?
+they were reinforced on, with other numbers of mines, trained at another rate, and sampled as they
+were in training?
 
 Plays the policies that recipes/train_algorithms.sh leaves under ``<training>/<family>/`` and, with
 "variants", under ``<training>/<family>/variants/`` on 200 test tasks each; what was not trained is
@@ -51,6 +51,8 @@ LEVELS = {"minesweeper": "hard", "sokoban": "hard"}
 """Where a family's questions are asked: the level with the most room for a second attempt."""
 BEST = ("supervised", "gigpo", "lamer")
 """The start, the best single-episode algorithm and LaMer, which are asked everything."""
+VARIANTS = {"gamma_traj": "e", "frozen": "f", "rate": "rate"}
+"""How a variant's name begins -> the question that it answers."""
 ABOVE = {"minesweeper": ("hard", "ood"), "sokoban": ("hard", "ood")}
 """Levels above those of the variants called ``easier``."""
 
@@ -124,7 +126,7 @@ def cases(family: str, folder: Path) -> Iterator[Case]:
             for level in ABOVE[family]:
                 yield Case("above", f"{family}-{level}", policy, "trained on easier", memory)
         else:
-            question = "f" if variant == "frozen" else "e"
+            question = next(q for prefix, q in VARIANTS.items() if variant.startswith(prefix))
             yield Case(question, environment, policy, variant.replace("_", " "), memory)
 
 
@@ -147,7 +149,7 @@ def play(case: Case, runs: Path, tasks: int) -> Played:
 
 def leads(played: Sequence[tuple[Case, Played]]) -> Iterator[dict[str, Any]]:
     """LaMer's pass@3, with reflections, minus GiGPO's, without a memory, on the same tasks of the
-    levels that neither was trained on; and the same of the entropies."""
+    levels that neither was reinforced on; and the same of the entropies."""
     by_agent = {
         (case.environment, case.policy.algorithm): (case, one.scores)
         for case, one in played

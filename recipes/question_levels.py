@@ -1,4 +1,4 @@
-"""Levels that only the reviewers' questions need; see ask_questions.py.
+"""Levels that only the questions of ask_questions.py need.
 
 They are in no suite, and no policy is trained on them.
 """

@@ -1,6 +1,6 @@
 """Copy the trained policies of the comparison into the package: one start and small adapters.
 
-    python recipes/ship_policies.py [--training runs/training] [--families minesweeper sokoban]
+    python recipes/ship_policies.py [--training runs/training] [--families minesweeper sokoban ...]
 
 Of each algorithm the policy of seed 0 ships, as an adapter on the supervised start beside it.
 """
@@ -19,12 +19,13 @@ from baselines.adapters import ADAPTER_FILE, ADAPTER_WEIGHTS
 from baselines.language_agent import WEIGHTS
 
 START = "supervised"
+FAMILIES = ["minesweeper", "sokoban", "webshop"]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--training", type=Path, default=ROOT / "runs" / "training")
-    parser.add_argument("--families", nargs="+", default=["minesweeper", "sokoban"])
+    parser.add_argument("--families", nargs="+", default=FAMILIES)
     options = parser.parse_args()
     for family in options.families:
         shutil.rmtree(WEIGHTS / family, ignore_errors=True)
@@ -32,7 +33,9 @@ def main() -> None:
         start = WEIGHTS / family / START
         shutil.copytree(trained / START / "policy", start)
         facts = facts_of(start)
-        facts["settings"]["start"] = Path(facts["settings"]["start"]).parent.name
+        settings = facts["settings"]
+        for name in settings.keys() & {"start", "player"}:  # a stage's name, not a path of ours
+            settings[name] = Path(settings[name]).parent.name
         write(start / "training.json", facts)
         for algorithm in ORDER:
             policy = trained / f"{algorithm}-seed0" / "policy"

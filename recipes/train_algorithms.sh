@@ -7,7 +7,7 @@
 #   bash recipes/train_algorithms.sh minesweeper|sokoban|webshop [algorithms|variants] [FOLDER]
 #
 # PRECISION=bfloat16 is twice as fast on processors that multiply in it (AMX, AVX-512 BF16), and many times
-# slower on others. The shipped policies (seed 0) were trained so, seeds 1 and 2 and the variants in float32.
+# slower on others. MineSweeper's shipped policies (seed 0) were trained so; all others in float32.
 set -euo pipefail
 precision=${PRECISION:-float32}
 export OMP_WAIT_POLICY=PASSIVE OMP_NUM_THREADS=1
@@ -105,6 +105,9 @@ variants)
             [ $other = $gamma ] ||
                 reinforce lamer variants/lamer-gamma_traj_$other 0 --environments $hardest --gamma-traj $other
         done
+        if [ "$family" = sokoban ]; then
+            rate=1e-3 reinforce gigpo variants/gigpo-rate_1e-3 0 --environments $hardest
+        fi
     } &
     ;;
 *)

@@ -17,6 +17,7 @@ EXAMPLES = {
     "levenshtein": 'levenshtein(["up", "left"], ["up", "left", "down"])',
     "bootstrap_interval": "bootstrap_interval([0.0, 1.0, 1.0, 0.0, 1.0])",
     "wilson_interval": "wilson_interval(num_won=59, num_trials=100)",
+    "better_and_worse": "better_and_worse([1, 1, 0.5], [0, 1, 1])",
     "mcnemar_p": "mcnemar_p([1, 1, 1, 1, 0], [0, 0, 0, 0, 0])",
     "sign_test_p": "sign_test_p(num_better=12, num_worse=3)",
     "holm": "holm([0.01, 0.04, 0.03])",
