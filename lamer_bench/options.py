@@ -41,14 +41,18 @@ def make_with_options(environment: str, options: Mapping[str, Any]) -> TextEnv:
     if not options:
         return make(environment)
     cls = environment_class(environment)
-    return make(environment, **read_options(cls, options, without=OF_A_RUN))
+    read = read_options(cls, options, without=OF_A_RUN, flag="--env-option")
+    return make(environment, **read)
 
 
 def read_options(
-    cls: type, options: Mapping[str, Any], without: Collection[str] = ()
+    cls: type,
+    options: Mapping[str, Any],
+    without: Collection[str] = (),
+    flag: str = "--agent-option",
 ) -> dict[str, Any]:
     """``options`` as arguments of ``cls``, whose parameters ``without`` are no options; raises a
-    `LamerBenchError` with one clear line."""
+    `LamerBenchError` with one clear line. ``flag`` is what gives one on the command line."""
     parameters = dict(inspect.signature(cls).parameters)
     takes_all = [p.name for p in parameters.values() if p.kind is inspect.Parameter.VAR_KEYWORD]
     named = {
@@ -62,7 +66,8 @@ def read_options(
             raise UnknownNameError(_no_option(cls, name, named))
     missing = [n for n, p in named.items() if p.default is p.empty and n not in options]
     if missing:
-        raise SettingError(f"{cls.__name__} needs the option {missing[0]!r}.")
+        name = missing[0]
+        raise SettingError(f"{cls.__name__} needs the option {name!r}: {flag} {name}=VALUE.")
     hints = _hints(cls) if named else {}
     return {
         name: _read(name, value, hints[name]) if name in named and name in hints else value

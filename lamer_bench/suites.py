@@ -189,7 +189,7 @@ def limits_of(env: TextEnv, name: str = DEFAULT_SUITE) -> Limits:
 def freeze(
     name: str = DEFAULT_SUITE,
     *,
-    version: int = 1,
+    version: int | None = None,
     environments: Iterable[str] | None = None,
     num_tasks: dict[Split, int] = NUM_TASKS,
     progress: Callable[[str], None] = lambda _: None,
@@ -198,7 +198,7 @@ def freeze(
 
     Args:
         name: the suite's name.
-        version: raised whenever a frozen suite changes.
+        version: raised whenever a frozen suite changes; `next_version` unless given.
         environments: environment ids; every level of every built-in family unless given.
         num_tasks: tasks of each split.
         progress: called with ``environment/split`` before its tasks are drawn.
@@ -206,7 +206,7 @@ def freeze(
     chosen = built_in_environments() if environments is None else list(environments)
     return Suite(
         name=name,
-        version=version,
+        version=next_version(name) if version is None else version,
         answer_characters=MAX_ANSWER_CHARACTERS,
         turn_seconds=TURN_SECONDS,
         trial_seconds=TRIAL_SECONDS,
@@ -215,6 +215,13 @@ def freeze(
             for environment in chosen
         },
     )
+
+
+def next_version(name: str, path: Path | None = None) -> int:
+    """One more than that of the suite that is shipped by this name or stored at ``path``, whichever
+    is newer; 1 where there is none."""
+    stored = [one for one in (_DATA / f"{name}.json", path) if one is not None and one.exists()]
+    return 1 + max((read_suite(one).version for one in stored), default=0)
 
 
 def write_suite(suite: Suite, path: Path | None = None) -> Path:

@@ -21,7 +21,16 @@ from lamer_bench.registry import AGENTS
 
 ROOT = Path(__file__).resolve().parent.parent
 ALGORITHMS = ("supervised", "ppo", "rloo", "grpo", "gigpo", "lamer")
+SCRIPTED = ("random", "explorer", "oracle")
 PROMPTING = ("zero-shot", "react", "reflexion")
+WEIGHTS = ROOT / "baselines" / "weights"
+SHAPE = {
+    "width": "hidden_size",
+    "layers": "num_hidden_layers",
+    "heads": "num_attention_heads",
+    "mlp_width": "intermediate_size",
+}
+"""The parts of a network's size -> what config.json calls them."""
 
 LOGGED = {
     "pass_at_k": "share of the rollout's trials that were won in one of their first k attempts, "
@@ -121,20 +130,48 @@ def option_rows(cls: type[Agent]) -> list[tuple[str, str]]:
 
 def shipped(name: str) -> str:
     """The policies that ship, with the settings that they were trained with."""
-    files = sorted((ROOT / "baselines" / "weights").glob(f"*/{name}/training.json"))
+    files = sorted(WEIGHTS.glob(f"*/{name}/training.json"))
     if not files:
         return "No policy ships; train one (below)."
-    stored = {file.parent.parent.name: json.loads(file.read_text("utf-8")) for file in files}
-    names = list(dict.fromkeys(key for one in stored.values() for key in one["settings"]))
-    rows = [
-        (f"`{key}`", *(shown(one["settings"].get(key)) for one in stored.values())) for key in names
-    ]
-    return "The policies that ship were trained with:\n\n" + table(("setting", *stored), rows)
+    stored = {file.parent.parent.name: trained_with(file) for file in files}
+    names = list(dict.fromkeys(key for one in stored.values() for key in one))
+    rows = [(f"`{key}`", *(shown(one.get(key)) for one in stored.values())) for key in names]
+    text = "The policies that ship were trained with (a dash: nothing, or no such setting then):"
+    if name == "supervised":
+        text = (
+            "The starts that ship were trained with what follows (a dash: nothing, or no such "
+            "setting then). Only the last stage of each is listed. Where `start` or `player` names "
+            "another stage, that one came before; its settings are in "
+            f"{code_link('recipes/train_algorithms.sh')}. `size` is that of the network that ships."
+        )
+    return f"{text}\n\n{table(('setting', *stored), rows)}"
+
+
+def trained_with(file: Path) -> dict[str, Any]:
+    """The settings in a policy's training.json; the size is its network's, since a training that
+    goes on from a start ignores the setting."""
+    settings: dict[str, Any] = json.loads(file.read_text("utf-8"))["settings"]
+    if "size" in settings:
+        config = json.loads(file.with_name("config.json").read_text("utf-8"))
+        settings["size"] = {part: config[key] for part, key in SHAPE.items()}
+    return settings
 
 
 def shown(value: Any) -> str:
     """A setting in a cell."""
+    if value in (None, ""):
+        return "-"
     return f"`{json.dumps(value)}`" if isinstance(value, dict | list) else f"`{value}`"
+
+
+def policies() -> str:
+    """Which policies ship, by family."""
+    families = sorted({file.parent.parent.name for file in WEIGHTS.glob("*/*/training.json")})
+    rows = []
+    for family in families:
+        own = [name for name in ALGORITHMS if (WEIGHTS / family / name).is_dir()]
+        rows.append((f"[`{family}`](environments/{family}.md)", ", ".join(f"`{n}`" for n in own)))
+    return table(("family", "trained agents that ship for it"), rows)
 
 
 def logged(name: str) -> str:
@@ -154,37 +191,49 @@ def logged(name: str) -> str:
 
 
 def results(name: str) -> str:
-    """Its rows of the reference table, or where its results are."""
-    with (ROOT / "docs" / "results" / "reference.csv").open(encoding="utf-8") as file:
-        own = [row for row in csv.DictReader(file) if row["agent"] == name]
-    if own:
-        rows = [
-            (
-                row["env"],
-                percent(row, "pass_at_1"),
-                percent(row, "pass_at_3"),
-                f"{float(row['independent_pass_at_3']):.1%}",
-                f"{float(row['gain']):+.1%}",
-            )
-            for row in own
-        ]
-        head = ("environment", "pass@1", "pass@3", "control pass@3", "gain")
-        return (
-            f"{own[0]['tasks']} test tasks of each environment, from "
-            "[results/reference.csv](../results/reference.csv); in brackets 95 % intervals. "
-            "[Results](../results.md) has the other agents.\n\n" + table(head, rows)
-        )
+    """Its rows of the results, or where they are."""
     if name in ALGORITHMS:
-        return "[Results](../results.md) compares the trained algorithms."
+        return own_results(name, "algorithms.csv", ", the policy of seed 0")
+    if name in SCRIPTED:
+        return own_results(name, "reference.csv")
+    if name == "random-first":
+        return (
+            "In [Results](../results.md#what-the-gain-is-made-of), question a: the first attempt "
+            "played at random, the others by `lamer`."
+        )
     if name == "human":
         return "None are published: nobody was asked to play a whole run."
     return "None are published here: they would be those of the model or agent that you name."
 
 
-def percent(row: dict[str, str], name: str) -> str:
+def own_results(name: str, source: str, which: str = "") -> str:
+    """Its rows of a file of results, as a table."""
+    with (ROOT / "docs" / "results" / source).open(encoding="utf-8") as file:
+        own = [row for row in csv.DictReader(file) if row["agent"] == name and row["seed"] == "0"]
+    if not own:
+        return "None are published yet."
+    rows = [
+        (
+            "-".join((row["env"], *filter(None, [row.get("level")]))),
+            percent(row, "pass_at_1"),
+            percent(row, "pass_at_3"),
+            f"{float(row.get('independent_pass_at_3') or row['control_pass_at_3']):.1%}",
+            percent(row, "gain", sign="+"),
+        )
+        for row in own
+    ]
+    head = ("environment", "pass@1", "pass@3", "control pass@3", "gain")
+    return (
+        f"{own[0]['tasks']} test tasks of each environment{which}, memory "
+        f"`{own[0]['memory']}`, from [results/{source}](../results/{source}); in brackets 95 % "
+        f"intervals. [Results](../results.md) has the other agents.\n\n{table(head, rows)}"
+    )
+
+
+def percent(row: dict[str, str], name: str, sign: str = "") -> str:
     """A share with its interval."""
-    value, low, high = (float(row[f"{name}{end}"]) for end in ("", "_low", "_high"))
-    return f"{value:.1%} [{low:.1%}, {high:.1%}]"
+    value, low, high = (f"{float(row[name + end]):{sign}.1%}" for end in ("", "_low", "_high"))
+    return f"{value} [{low}, {high}]"
 
 
 def recipe(name: str) -> str:
@@ -198,7 +247,8 @@ def recipe(name: str) -> str:
             "lamer-bench run --agent local --agent-option model=OUT/policy --env minesweeper-hard",
         ]
         text = f"{block(lines)}\n\nThe policies that ship, start to end, are trained by "
-        return text + code_link("recipes/train_algorithms.sh") + "."
+        text += code_link("recipes/train_algorithms.sh") + ", compared in the table above by "
+        return text + code_link("recipes/compare_algorithms.py") + "."
     if name in PROMPTING:
         lines = ["export OPENAI_BASE_URL=http://localhost:8000/v1 OPENAI_MODEL=Qwen/Qwen3-4B", run]
     elif name == "local":

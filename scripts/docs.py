@@ -227,23 +227,46 @@ def plain(value: object) -> str:
 
 
 def training_settings() -> str:
-    """Every setting of every algorithm, with its default; needs the extra ``train``."""
-    from baselines.training.cli import ALGORITHMS, field_docs
+    """Every setting of every algorithm, with its default: what all of reinforcement shares once,
+    then each one's own. Needs the extra ``train``."""
+    from baselines.training.cli import ALGORITHMS
 
-    parts = []
-    for name, (cls, _) in ALGORITHMS.items():
-        texts = field_docs(cls)
-        rows = []
-        for field in fields(cls):
-            default = field.default
-            if default is MISSING:
-                made = field.default_factory
-                default = "required" if made is MISSING else made()
-            option = f"`--{field.name.replace('_', '-')}`"
-            rows.append((option, f"`{default}`", " ".join(texts.get(field.name, "").split())))
-        table = markdown_table(("option", "default", ""), rows)
-        parts.append(f"### `lamer-bench train {name}`\n\n{table}")
+    settings = {name: setting_rows(cls) for name, (cls, _) in ALGORITHMS.items()}
+    start = settings.pop("supervised")
+    first, *others = settings.values()
+    shared = [row for row in first if all(row in rows for rows in others)]
+    *names, last = (f"`{name}`" for name in settings)
+    parts = [
+        f"### `lamer-bench train supervised`\n\n{settings_table(start)}",
+        f"### {', '.join(names)} and {last}\n\nAll of them have these:\n\n{settings_table(shared)}",
+    ]
+    for name, rows in settings.items():
+        own = [row for row in rows if row not in shared]
+        text = settings_table(own) if own else "Nothing but what all have."
+        parts.append(f"### `lamer-bench train {name}`\n\n{text}")
     return "\n\n".join(parts)
+
+
+def setting_rows(cls: type) -> list[tuple[str, str, str]]:
+    """(option, default, meaning) of each field of a settings dataclass."""
+    from baselines.training.cli import field_docs
+
+    texts = field_docs(cls)
+    rows = []
+    for field in fields(cls):
+        default = field.default
+        if default is MISSING:
+            made = field.default_factory
+            default = "required" if made is MISSING else made()
+        option = f"`--{field.name.replace('_', '-')}`"
+        shown = "-" if default == "" else f"`{default}`"
+        rows.append((option, shown, " ".join(texts.get(field.name, "").split())))
+    return rows
+
+
+def settings_table(rows: list[tuple[str, str, str]]) -> str:
+    """Settings in Markdown."""
+    return markdown_table(("option", "default", ""), rows)
 
 
 def file_map() -> str:
@@ -279,6 +302,7 @@ def columns() -> str:
 SECTIONS: tuple[tuple[str, str, Callable[[], str]], ...] = (
     ("README.md", "file map", file_map),
     ("docs/agents.md", "agents", agents),
+    ("docs/agents.md", "policies", agent_pages.policies),
     ("docs/metrics.md", "functions", metric_functions),
     ("docs/seeing-results.md", "figures", figures),
     ("docs/seeing-results.md", "columns", columns),

@@ -203,7 +203,8 @@ def test_splits_freeze_writes_a_suite(
     from lamer_bench import suites
 
     monkeypatch.setattr(suites, "built_in_environments", lambda: ["minesweeper-easy"])
-    json_of(["splits", "freeze", "--suite", "tiny", "--out", "tiny.json"], capsys)
+    freeze = ["splits", "freeze", "--suite", "tiny", "--out", "tiny.json"]
+    assert [json_of(freeze, capsys)["version"] for _ in range(2)] == [1, 2]
     frozen = suites.read_suite(tmp_path / "tiny.json")
     shipped = suites.load_suite()
     assert frozen.entry("minesweeper-easy") == shipped.entry("minesweeper-easy")

@@ -25,6 +25,9 @@ DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 FAMILIES = [name for name in ENVIRONMENTS if name != "doors" and not ENVIRONMENTS.load(name).plays]
 
 
+POLICIES = sorted((ROOT / "baselines" / "weights").glob("*/*/training.json"))
+
+
 def load_generator() -> ModuleType:
     sys.path.insert(0, str(ROOT / "scripts"))
     spec = importlib.util.spec_from_file_location("docs_generator", ROOT / "scripts" / "docs.py")
@@ -153,8 +156,43 @@ def test_every_command_and_option_is_described() -> None:
             assert option in text
 
 
-def test_the_changelog_knows_this_version() -> None:
+def test_the_changelog_and_the_citation_know_this_version() -> None:
     assert f"## [{lamer_bench.__version__}]" in read("CHANGELOG.md")
+    assert f"\nversion: {lamer_bench.__version__}\n" in read("CITATION.cff")
+
+
+@pytest.mark.parametrize("policy", POLICIES, ids=lambda one: "/".join(one.parts[-3:-1]))
+def test_a_policy_that_ships_has_its_place_on_two_pages(policy: Path) -> None:
+    family, agent = policy.parent.parent.name, policy.parent.name
+    row = next(line for line in read("docs/agents.md").splitlines() if f"[`{family}`]" in line)
+    assert f"`{agent}`" in row
+    settings = read(f"docs/agents/{agent}.md").partition("| setting |")[2].splitlines()[0]
+    assert f" {family} " in settings
+
+
+def test_the_page_of_the_starts_shows_the_networks_that_ship() -> None:
+    lines = read("docs/agents/supervised.md").splitlines()
+    sizes = next(line for line in lines if line.startswith("| `size`")).split(" | ")[1:]
+    configs = sorted((ROOT / "baselines" / "weights").glob("*/supervised/config.json"))
+    for text, config in zip(sizes, configs, strict=True):
+        size, shape = json.loads(text.strip(" |`")), json.loads(config.read_text("utf-8"))
+        assert size["width"] == shape["hidden_size"]
+        assert size["layers"] == shape["num_hidden_layers"]
+        assert size["heads"] == shape["num_attention_heads"]
+        assert size["mlp_width"] == shape["intermediate_size"]
+
+
+@pytest.mark.parametrize("policy", POLICIES, ids=lambda one: "/".join(one.parts[-3:-1]))
+def test_a_policy_that_ships_names_its_stages_and_no_path(policy: Path) -> None:
+    settings = json.loads(policy.read_text("utf-8"))["settings"]
+    named = [settings.get(name) or "" for name in ("start", "player")]
+    assert [one for one in named if "/" in one.removeprefix("../")] == []
+
+
+def test_a_setting_that_all_algorithms_share_is_listed_once() -> None:
+    listed = re.findall(r"^\| `(--[a-z-]+)`", read("docs/training.md"), re.MULTILINE)
+    assert listed.count("--gamma-step") == 1
+    assert listed.count("--divide") == 2
 
 
 # Links and words ---------------------------------------------------------------------------------

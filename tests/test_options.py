@@ -11,7 +11,7 @@ import pytest
 from lamer_bench.agent import Answer, View
 from lamer_bench.cli import main
 from lamer_bench.errors import AgentError, LamerBenchError, SettingError
-from lamer_bench.options import read_options, split_options
+from lamer_bench.options import make_with_options, read_options, split_options
 from lamer_bench.record import RunFolder
 from lamer_bench.runner import make_agent, run
 from tests import toys
@@ -28,6 +28,13 @@ class Choosy(toys.Guesser):
 
     def settings(self) -> dict[str, Any]:
         return self.given
+
+
+class Painted(toys.Doors):
+    """An environment with options."""
+
+    def __init__(self, level: str, paint: str, coats: int = 1) -> None:
+        super().__init__(level)
 
 
 class TakesAll(toys.Guesser):
@@ -89,7 +96,7 @@ def test_a_value_may_hold_anything() -> None:
 @pytest.mark.parametrize(
     ("agent", "options", "says"),
     [
-        ("tests.test_options:Choosy", {}, "Choosy needs the option 'folder'"),
+        ("tests.test_options:Choosy", {}, "needs the option 'folder': --agent-option folder=VALUE"),
         ("tests.test_options:Choosy", {"folder": "f", "rat": "1"}, "Did you mean 'rate'"),
         ("tests.test_options:Choosy", {"folder": "f", "rate": "hot"}, "rate is 'hot': Input"),
         ("oracle", {"rate": "1"}, "OracleAgent has no option 'rate'; it has none at all"),
@@ -99,6 +106,11 @@ def test_a_wrong_option_is_one_clear_line(agent: str, options: dict[str, str], s
     with pytest.raises(LamerBenchError, match=says) as caught:
         make_agent(agent, options)
     assert "\n" not in str(caught.value)
+
+
+def test_a_missing_option_of_an_environment_is_given_by_its_own_flag() -> None:
+    with pytest.raises(SettingError, match=r"Painted needs .* 'paint': --env-option paint=VALUE"):
+        make_with_options("tests.test_options:Painted-easy", {"coats": "2"})
 
 
 def test_the_command_line_passes_options_on(tmp_path: Path) -> None:

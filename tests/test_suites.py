@@ -141,6 +141,17 @@ def test_a_suite_survives_its_file(doors, tmp_path):
     assert [entry.name for entry in tmp_path.iterdir()] == ["toys.json"]
 
 
+def test_the_next_version_follows_the_newest_that_is_stored(doors, tmp_path):
+    shipped = suites.load_suite().version
+    stored = suites.write_suite(doors.model_copy(update={"version": 7}), tmp_path / "toys.json")
+    assert suites.next_version("toys") == 1
+    assert suites.next_version("toys", stored) == 8
+    assert suites.next_version("lamer") == suites.next_version("lamer", tmp_path / "new.json")
+    assert suites.next_version("lamer") == shipped + 1
+    again = suites.freeze(environments=["doors-easy"], num_tasks=SMALL)
+    assert (doors.version, again.version) == (1, shipped + 1)
+
+
 @pytest.mark.parametrize("text", ["", "{}", '{"name": "x", "surprise": 1}'])
 def test_a_file_that_is_no_suite_is_refused(tmp_path, text):
     (tmp_path / "broken.json").write_text(text)

@@ -48,7 +48,9 @@ def check(suite: SuiteName = "lamer", as_json: options.AsJson = False) -> None:
 @app.command()
 def freeze(
     suite: SuiteName = "lamer",
-    version: Annotated[int, typer.Option(help="Raised whenever a frozen suite changes.")] = 1,
+    version: Annotated[
+        int | None, typer.Option(help="Its version; one more than the stored one unless said.")
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(help="The file; among the shipped suites unless said.")
     ] = None,
@@ -57,9 +59,11 @@ def freeze(
     """Draw every task of the built-in environments and store what they are (for maintainers)."""
     from lamer_bench import suites
 
+    if version is None:
+        version = suites.next_version(suite, out)
     frozen = suites.freeze(suite, version=version, progress=output.notice)
     path = suites.write_suite(frozen, out)
     if as_json:
         output.print_json({"suite": suite, "version": version, "path": str(path)})
     else:
-        print(f"{len(frozen.environments)} environments are frozen in {path}.")
+        print(f"Version {version}: {len(frozen.environments)} environments are frozen in {path}.")
