@@ -72,7 +72,7 @@ class WebShop(TextEnv):
     A goal's product with its wanted attributes and options is its content, however it is phrased
     and whatever the price limit. Products are shared between the splits: of the first 200 test
     tasks of `hard` 70 % ask for a product of the first 500 train tasks (`easy` 93 %, `medium` 85 %,
-    `paper` 43 %), and 43 % for the same attributes of it in other options (75 %, 62 %, 8 %). A
+    `paper` 43.5 %), and 43.5 % for the same attributes of it (75.5 %, 62.5 %, 8.5 %). A
     model that learns a catalogue's products by heart gains from that; `ood` sells goods that no
     train task has. With ``data`` the split is the published one, by position: test
     tasks 0 to 499 are the published test range.
