@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from lamer_bench.agent import Agent, Answer, View
 from lamer_bench.errors import AgentError
-from lamer_bench.record import Limits, Void
+from lamer_bench.record import MOST_COUNTED, Limits, Void
 
 Question = Literal["act", "reflect"]
 
@@ -134,8 +134,9 @@ def _read_answer(answer: Any) -> Answer | Void:
         kind = type(answer.text if isinstance(answer, Answer) else answer).__name__
         return as_void(AgentError(f"answered with {kind}; an answer is text"))
     for count in (answer.prompt_tokens, answer.answer_tokens):
-        if not isinstance(count, int) or count < 0:
-            return as_void(AgentError(f"counted {count!r} tokens; a count is an integer from 0"))
+        if not isinstance(count, int) or not 0 <= count <= MOST_COUNTED:
+            told = f"counted {repr(count)[:20]} tokens; a count is from 0 to {MOST_COUNTED}"
+            return as_void(AgentError(told))
     return answer
 
 

@@ -18,8 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from pydantic_core import from_json
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from lamer_bench.agent import Memory
 from lamer_bench.errors import RecordError
@@ -28,11 +27,13 @@ from lamer_bench.task import Split
 SCHEMA_VERSION = 1
 TrialKind = Literal["trial", "control"]
 End = Literal["won", "lost", "turn_limit"]
-Count = Annotated[int, Field(ge=0, lt=2**31)]
+MOST_COUNTED = 2**31 - 1
 """What anybody may claim to have counted: sums and means of many stay numbers."""
+Count = Annotated[int, Field(ge=0, le=MOST_COUNTED)]
 
 MANIFEST_FILE = "manifest.json"
 TRIALS_FILE = "trials.jsonl"
+_JSON: TypeAdapter[Any] = TypeAdapter(Any)
 SET_ASIDE = re.compile(r"\.old-\d+$")
 """How the name of a folder ends that a fresh run took the place of."""
 
@@ -244,9 +245,10 @@ class RunFolder:
         except (OSError, UnicodeDecodeError) as error:
             raise RecordError(f"Cannot read {self.manifest_path}: {error}.") from error
         try:  # unlike json.loads, this refuses depth, endless numbers and half a character
-            content = from_json(text)
-        except ValueError as error:
-            raise RecordError(f"{self.manifest_path} is damaged: {error}.") from error
+            content = _JSON.validate_json(text)
+        except ValidationError as error:
+            fault = error.errors(include_url=False)[0]["msg"]
+            raise RecordError(f"{self.manifest_path} is damaged: {fault}.") from error
         version = content.get("schema_version") if isinstance(content, dict) else None
         if version != SCHEMA_VERSION:
             raise RecordError(

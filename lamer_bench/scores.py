@@ -429,7 +429,12 @@ def _num_voids(trials: Iterable[Trial], kind: TrialKind) -> int:
 
 def _cost(trials: Sequence[Trial], kind: TrialKind, price: Price | None) -> Cost:
     prompt = answer = steps = 0
-    seconds = math.fsum(trial.seconds for trial in trials if trial.kind == kind)
+    try:
+        seconds = math.fsum(trial.seconds for trial in trials if trial.kind == kind)
+    except (OverflowError, ValueError) as error:
+        raise RecordError(
+            f"The seconds of the {kind} trials add up to no number: {error}. Run them again."
+        ) from error
     for trial in trials:
         if trial.kind != kind:
             continue

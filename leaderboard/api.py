@@ -44,7 +44,7 @@ def board() -> Board:
 
 @api.post("/api/v1/submissions")
 def submit() -> Any:
-    """Take a bundle. The same one again is the same entry."""
+    """Take a bundle. The same one again is the same entry; what was rejected is judged anew."""
     token = bearer()
     limiter: Limiter = current_app.extensions["submissions"]
     refuse_for(limiter.seconds_to_wait(token.name))
@@ -75,12 +75,23 @@ def _taken(path: Path, token: Token) -> Any:
             {"state": "rejected", "entry": None, "digest": None, "reason": str(error)}
         ), 422
     known = database.entry_by_digest(digest)
-    if known is None:
+    place = board().config.bundle(digest)
+    is_again = (  # with the file gone, what is rejected could never be verified again
+        known is not None
+        and known.state == "rejected"
+        and known.submitter == token.name
+        and not place.exists()
+    )
+    if known is None or is_again:
         day = datetime.now(UTC) - timedelta(days=1)
         if database.num_submitted_since(token.name, day) >= token.quota:
             refuse_for(3600.0, f"{token.name} has used its {token.quota} runs of this day.")
-        os.replace(path, board().config.bundle(digest))
-        known = database.entry(database.submit(digest, card, token.name))
+        os.replace(path, place)
+        if known is None:
+            known = database.entry(database.submit(digest, card, token.name))
+        else:
+            database.submit_again(known)
+            known = database.entry(known.id)
     assert known is not None
     return jsonify(_submission(known)), 202 if known.state == "pending" else 200
 
@@ -118,13 +129,14 @@ def withdraw(identity: int) -> Any:
 
 
 def bearer() -> Token:
-    """Whose token came with the request; 401 without one, 429 after many wrong ones."""
-    limiter: Limiter = current_app.extensions["refusals"]
-    address = request.remote_addr or "unknown"
-    refuse_for(limiter.seconds_to_wait(address))
+    """Whose token came with the request; 401 without one, 429 for more after many wrong ones. A
+    right one is never refused: others may share the address."""
     kind, _, text = request.headers.get("Authorization", "").partition(" ")
     token = board().database.token_of(text.strip()) if kind.lower() == "bearer" else None
     if token is None:
+        limiter: Limiter = current_app.extensions["refusals"]
+        address = request.remote_addr or "unknown"
+        refuse_for(limiter.seconds_to_wait(address))
         limiter.note(address)
         response = jsonify({"error": "This needs a valid token: Authorization: Bearer TOKEN."})
         response.status_code = 401
@@ -360,6 +372,7 @@ def row_json(row: Row) -> dict[str, Any]:
         "gain": _value(row.gain),
         "trajectory_entropy": _value(row.entropy),
         "tokens": row.tokens,
+        "voids": row.voids,
         "p_next": row.p_next,
     }
 
@@ -381,7 +394,7 @@ FLAT = (
     *("rank", "entry", "agent", "kind", "base_model", "memory", "submitter", "submitted_at"),
     *("trained_on_suite", "open_weights", "environments"),
     *(f"{name}{end}" for name in _MEASURES for end in ("", "_low", "_high")),
-    *("tokens", "p_next"),
+    *("tokens", "voids", "p_next"),
 )
 """Columns of the exports."""
 

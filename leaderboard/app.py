@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from typing import Any
+from urllib.parse import urlsplit
 
 from flask import Flask, Response, jsonify, render_template, request
 from werkzeug.exceptions import HTTPException
+from werkzeug.middleware.proxy_fix import ProxyFix
+from werkzeug.routing import IntegerConverter
 
 from lamer_bench.errors import LamerBenchError
 from leaderboard.api import api
@@ -25,11 +29,18 @@ POLICY = (
 """No script at all, nothing from another host."""
 
 
+class _Number(IntegerConverter):
+    """A number in an address, of no more digits than a database takes."""
+
+    regex = r"\d{1,18}"
+
+
 def create_app(config: Config, database: Database | None = None) -> Flask:
     """The application; opens the database that ``config`` names unless one is given."""
     app = Flask(__name__)
     app.config["MAX_CONTENT_LENGTH"] = config.most_bytes
     app.json.sort_keys = False  # type: ignore[attr-defined]
+    app.url_map.converters["int"] = _Number
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     database = database or Database(config.database_url)
     desk = Desk(config, database) if config.sealed_salt else None
@@ -44,7 +55,21 @@ def create_app(config: Config, database: Database | None = None) -> Flask:
     app.register_error_handler(LamerBenchError, lambda error: _failed(404, str(error)))
     app.register_error_handler(HTTPException, _http_failed)
     app.register_error_handler(Exception, _broken)
+    if config.url:
+        proxied = ProxyFix(_at(config.url, app.wsgi_app), x_for=1, x_proto=0, x_host=0)
+        app.wsgi_app = proxied  # type: ignore[method-assign]
     return app
+
+
+def _at(url: str, inner: Callable[..., Iterable[bytes]]) -> Callable[..., Iterable[bytes]]:
+    """The application at its public address, whatever a request says of scheme and host."""
+    parts = urlsplit(url)
+
+    def outer(environ: dict[str, Any], start: Any) -> Iterable[bytes]:
+        environ |= {"wsgi.url_scheme": parts.scheme, "HTTP_HOST": parts.netloc}
+        return inner(environ, start)
+
+    return outer
 
 
 def _headers(response: Response) -> Response:

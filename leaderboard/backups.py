@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
 import tarfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -31,10 +33,13 @@ def backup(database: Database, folder: Path, out: Path) -> int:
         info = tarfile.TarInfo(_ROWS)
         info.size = len(rows)
         archive.addfile(info, io.BytesIO(rows))
+        num_files = 0
         for path in files:
-            archive.add(path, str(path.relative_to(folder)), recursive=False)
+            with contextlib.suppress(FileNotFoundError):  # the board lives: it was removed by now
+                archive.add(path, str(path.relative_to(folder)), recursive=False)
+                num_files += 1
     os.replace(temporary, out)
-    return len(files)
+    return num_files
 
 
 def restore(archive: Path, database: Database, folder: Path) -> int:
@@ -47,13 +52,14 @@ def restore(archive: Path, database: Database, folder: Path) -> int:
         raise SettingError(f"{folder} is not empty; restore into a new folder.")
     try:
         with tarfile.open(archive, "r:gz") as stored:
+            # all of it is looked through before anything is stored
+            files = [m for m in stored.getmembers() if m.name.split("/")[0] in _FOLDERS]
             rows = stored.extractfile(_ROWS)
             if rows is None:
                 raise KeyError(_ROWS)
             database.fill(_rows(rows.read()))
-            files = [m for m in stored.getmembers() if m.name.split("/")[0] in _FOLDERS]
             stored.extractall(folder, files, filter="data")
-    except (tarfile.TarError, KeyError, ValueError, OSError) as error:
+    except (tarfile.TarError, zlib.error, EOFError, KeyError, ValueError, OSError) as error:
         raise SettingError(f"{archive} is no backup of a board: {error}.") from error
     return len(files)
 

@@ -78,12 +78,12 @@ class Board:
         self.database = database
         self._drawn_from = drawn_from
         self._lock = threading.Lock()
-        self._version = -1
+        self._version = (-1, -1)
         self._entries: dict[int, Entry] = {}
         self._tables: dict[tuple[str, str, tuple[str, ...]], list[Row]] = {}
         self._pages: OrderedDict[Any, Any] = OrderedDict()
 
-    def refresh(self) -> int:
+    def refresh(self) -> tuple[int, int]:
         """Read the entries anew if the database has changed; returns its version."""
         version = self.database.version()
         with self._lock:

@@ -13,6 +13,7 @@ import hashlib
 import json
 import re
 import stat
+import struct
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
@@ -45,6 +46,10 @@ MOST_RATIO = 200
 MOST_DEPTH = 24
 """Of nested lists and objects in a line."""
 MOST_DIGITS = 400
+MOST_TRIALS = 500_000
+"""Lines of all ``trials.jsonl`` together."""
+MOST_DIRECTORY_BYTES = 2**16
+"""Of the zip file's directory, which is parsed before its members can be counted."""
 _MEMBER = re.compile(
     rf"[A-Za-z0-9_-]{{1,64}}/({re.escape(MANIFEST_FILE)}|{re.escape(TRIALS_FILE)})"
 )
@@ -53,6 +58,10 @@ _DIGITS_TO_0 = bytes(48 if byte in b"0123456789" else 32 for byte in range(256))
 _LONG_NUMBER = b"0" * (MOST_DIGITS + 1)
 _TIME = (1980, 1, 1, 0, 0, 0)
 _BLOCK = 2**18
+_END = struct.Struct("<4s8xI4xH")
+"""What closes a zip file: a signature, the bytes of its directory, those of a comment."""
+_STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*(?:"|\\?\Z)', re.DOTALL)
+"""A string, or one that never ends: were that no match, each of its quotes would be tried again."""
 
 
 def _plain(text: str) -> str:
@@ -140,16 +149,21 @@ def unpack(bundle: Path, folder: Path | None = None) -> tuple[AgentCard, str, li
         BundleError: anything is not as it should be; what was written stays behind, so give a
             folder that can be thrown away.
     """
+    _check_directory(bundle)
     try:
         with zipfile.ZipFile(bundle) as archive:
             infos = _members(archive, bundle.stat().st_size)
             hashes: dict[str, Any] = {}
             card = None
+            num_trials = 0
             for info in infos:
                 hashes[info.filename] = hashlib.sha256()
                 content = b""
                 for piece in _pieces(archive, info):
                     hashes[info.filename].update(piece)
+                    num_trials += info.filename.endswith(TRIALS_FILE)
+                    if num_trials > MOST_TRIALS:
+                        raise BundleError(f"The bundle has more than {MOST_TRIALS} trials.")
                     if info.filename == AGENT_FILE:
                         content += piece
                     elif folder is not None:
@@ -163,6 +177,26 @@ def unpack(bundle: Path, folder: Path | None = None) -> tuple[AgentCard, str, li
     assert card is not None  # _members has seen to it
     environments = sorted({name.split("/")[0] for name in hashes if "/" in name})
     return card, digest_of(hashes), environments
+
+
+def _check_directory(bundle: Path) -> None:
+    """A short directory at the end of the file, without a comment and without 64-bit fields, which
+    no bundle within the limits needs."""
+    with bundle.open("rb") as file:
+        start = max(0, bundle.stat().st_size - _END.size - 20)
+        file.seek(start)
+        end = file.read()
+    last = end[-_END.size :].rjust(_END.size)
+    signature, size, comment = _END.unpack(last)
+    if signature != b"PK\5\6" or comment or end[: -_END.size].startswith(b"PK\6\7"):
+        raise BundleError(
+            "The bundle is no readable zip file: it does not end with a plain directory (without "
+            "a comment and without 64-bit fields)."
+        )
+    if size > MOST_DIRECTORY_BYTES:
+        raise BundleError(
+            f"The bundle's directory has {size} bytes; at most {MOST_DIRECTORY_BYTES}."
+        )
 
 
 def _members(archive: zipfile.ZipFile, packed: int) -> list[zipfile.ZipInfo]:
@@ -252,7 +286,7 @@ def _depth(line: bytes) -> int:
     """The deepest nesting of brackets outside of strings."""
     kept = line.translate(None, _NO_STRUCTURE).replace(b'""', b"")  # most strings are gone by now
     if b"\\" in kept or b'"' in kept:
-        kept = re.sub(rb'"(?:[^"\\]|\\.)*"', b"", line)
+        kept = _STRING.sub(b"", line)
     deepest = now = 0
     for sign in kept:
         if sign in b"[{":

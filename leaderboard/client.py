@@ -26,6 +26,8 @@ TOKEN_VARIABLE = "LAMER_BENCH_TOKEN"
 _SECONDS_TO_ANSWER = 60.0
 _PAUSES = (1.0, 2.0, 4.0)
 """Seconds between attempts to send."""
+_LONGER_PAUSES = (*_PAUSES, 8.0, 16.0, 30.0)
+"""Between attempts to ask for the verdict, which a board that starts again has not lost."""
 _MOST_ANSWER_BYTES = 2**26
 _BLOCK = 2**16
 
@@ -132,12 +134,13 @@ def submit(
             )
         notice(f"sending {size / 1e6:.1f} MB, digest {digest[:12]}")
         answer = _sent(bundle, url, token, notice)
+    asked = f"{board_address(url)}/api/v1/submissions/{digest}"
     deadline = time.monotonic() + seconds
     pause = 0.2
     while answer["state"] == "pending" and time.monotonic() < deadline:
         time.sleep(pause)
         pause = min(5.0, 1.5 * pause)
-        answer = _asked(f"{board_address(url)}/api/v1/submissions/{digest}")
+        answer = persistent(lambda: _asked(asked), _LONGER_PAUSES, notice)
     return answer
 
 

@@ -16,11 +16,14 @@ class Config:
     folder: Path = Path("board-files")
     """Bundles, and the runs of verified entries."""
     title: str = "lamer-bench"
+    url: str = ""
+    """The public address, such as ``https://board.example``, where a reverse proxy stands in front:
+    addresses in pages begin with it, and what the proxy says of a request's sender is believed."""
     most_bytes: int = bundles.MOST_BYTES
     submissions_a_minute: int = 60
-    """From one address; a token has a quota for the day besides."""
+    """With one token; it has a quota for the day besides."""
     refused_tokens_a_minute: int = 20
-    """From one address, before it has to wait."""
+    """From one address, before the next wrong one has to wait."""
     judge_cpu_seconds: int = 900
     judge_seconds: int = 1200
     judge_bytes: int = 4 * 2**30
@@ -28,7 +31,7 @@ class Config:
     lease_seconds: float = 30.0
     """How long a killed worker keeps others from its job."""
     most_attempts: int = 3
-    """Times that a job is tried whose judge died without a verdict."""
+    """Judges that may die over a job without a verdict. One that was told to end does not count."""
 
     sealed_salt: str = field(default="", repr=False)
     """The secret that sealed tasks are drawn from; without one there are none."""

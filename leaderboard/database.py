@@ -51,7 +51,7 @@ class Job:
     digest: str
     lease: str
     attempts: int
-    """Including this one."""
+    """Judges that died over it before."""
 
 
 @dataclass(frozen=True)
@@ -189,6 +189,24 @@ class Database:
             assert known is not None
             return known.id
 
+    def submit_again(self, entry: Entry) -> None:
+        """Put a rejected submission back into the queue, after its bundle has come once more."""
+        with self._writing() as connection:
+            changed = connection.execute(
+                _entries.update()
+                .where(_entries.c.id == entry.id, _entries.c.state == "rejected")
+                .values(
+                    state="pending",
+                    reason="",
+                    decided_at=None,
+                    lease=None,
+                    lease_until=None,
+                    attempts=0,
+                )
+            )
+            if changed.rowcount:
+                _log(connection, "submitted", entry.digest, entry.submitter, entry.card.name)
+
     def note(self, action: str, digest: str, who: str, detail: str) -> None:
         """An audit line for something that is stored nowhere else."""
         with self._writing() as connection:
@@ -212,11 +230,7 @@ class Database:
             connection.execute(
                 _entries.update()
                 .where(_entries.c.id == identity)
-                .values(
-                    lease=lease,
-                    lease_until=now() + timedelta(seconds=seconds),
-                    attempts=_entries.c.attempts + 1,
-                )
+                .values(lease=lease, lease_until=now() + timedelta(seconds=seconds))
             )
             row = connection.execute(sa.select(_entries).where(_entries.c.id == identity)).one()
         return Job(row.id, row.digest, lease, row.attempts)
@@ -229,10 +243,11 @@ class Database:
             )
         return bool(changed.rowcount)
 
-    def give_back(self, job: Job) -> None:
+    def give_back(self, job: Job, *, judge_died: bool = False) -> None:
         """Let somebody else take the job at once."""
+        attempts = job.attempts + judge_died
         with self._writing() as connection:
-            connection.execute(_mine(job).values(lease_until=None, lease=None))
+            connection.execute(_mine(job).values(lease_until=None, lease=None, attempts=attempts))
 
     def verified(
         self, job: Job, suite: str, memory: str, results: Mapping[str, Mapping[str, Any]]
@@ -270,7 +285,7 @@ class Database:
         return True
 
     def take_down(self, digest: str, state: State, who: str, reason: str) -> None:
-        """Withdraw or remove an entry; it shows nowhere but in the audit log."""
+        """Withdraw or remove an entry; the name of a removed one shows in the audit log only."""
         with self._writing() as connection:
             changed = connection.execute(
                 _entries.update()
@@ -281,16 +296,17 @@ class Database:
                 raise SettingError(f"No entry with the digest {digest[:64]!r} stands on the board.")
             _log(connection, state, digest, who, reason)
 
-    def verify_again(self, who: str, digests: Iterable[str] | None = None) -> int:
-        """Put entries, all verified ones unless said, back into the queue; returns their number."""
+    def verify_again(self, who: str, which: str | Iterable[str]) -> int:
+        """Put entries back into the queue: those of some digests, or all verified ones of a suite
+        version, such as ``lamer-2``; returns their number."""
         with self._writing() as connection:
             query = sa.select(_entries.c.digest).where(
                 _entries.c.state.in_(("verified", "rejected"))
             )
-            if digests is None:
-                query = query.where(_entries.c.state == "verified")
+            if isinstance(which, str):
+                query = query.where(_entries.c.state == "verified", _entries.c.suite == which)
             else:
-                query = query.where(_entries.c.digest.in_(list(digests)))
+                query = query.where(_entries.c.digest.in_(list(which)))
             found = list(connection.scalars(query))
             for digest in found:
                 _log(connection, "reverify", digest, who, "")
@@ -393,6 +409,8 @@ class Database:
     def dump(self) -> Iterator[tuple[str, dict[str, Any]]]:
         """(table, row) of everything, as one transaction sees it."""
         with self._engine.connect() as connection:
+            if self._engine.dialect.name == "postgresql":  # SQLite's see one state anyway
+                connection = connection.execution_options(isolation_level="REPEATABLE READ")
             for stored in _KEPT:
                 for row in connection.execute(sa.select(stored).order_by(*stored.primary_key)):
                     values = row._asdict()
@@ -422,10 +440,13 @@ class Database:
 
     # Reading -------------------------------------------------------------------------------------
 
-    def version(self) -> int:
-        """Grows with every change that a page could show."""
+    def version(self) -> tuple[int, int]:
+        """Another one after every change that a page could show. A line may be committed after one
+        with a higher number, so that the highest alone says too little."""
+        count, newest = sa.func.count(), sa.func.coalesce(sa.func.max(_audit.c.id), 0)
         with self._engine.connect() as connection:
-            return connection.scalar(sa.select(sa.func.max(_audit.c.id))) or 0
+            row = connection.execute(sa.select(count, newest).select_from(_audit)).one()
+        return (row[0], row[1])
 
     def num_pending(self) -> int:
         """Submissions that wait for their verdict."""
@@ -502,13 +523,16 @@ def _result(row: Any) -> Result:
 
 
 def _entry(row: Any, results: Mapping[str, Result]) -> Entry:
+    card = AgentCard.model_validate_json(row.card)
+    if row.state == "removed":
+        card = card.model_copy(update={"name": "Removed", "base_model": "", "link": ""})
     return Entry(
         id=row.id,
         digest=row.digest,
         state=row.state,
         reason=row.reason,
         submitter=row.submitter,
-        card=AgentCard.model_validate_json(row.card),
+        card=card,
         memory=row.memory,
         suite=row.suite,
         submitted_at=_aware(row.submitted_at),

@@ -15,6 +15,7 @@ import gc
 import json
 import os
 import resource
+import signal
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -32,9 +33,20 @@ def judge(bundle: Path, folder: Path) -> dict[str, Any]:
     """Unpack a bundle into an empty folder and replay it.
 
     Returns:
-        ``{"ok": False, "reason"}``, or ``{"ok": True, "suite", "memory", "results"}`` with the
-        scores of each environment.
+        ``{"ok": False, "reason"}``, with ``"is_of_board"`` where the board is at fault, or
+        ``{"ok": True, "suite", "memory", "results"}`` with the scores of each environment.
     """
+    try:
+        return _judged(bundle, folder)
+    except MemoryError:
+        raise
+    except Exception as error:  # a fault of the board; its kind says more than silence
+        kind = type(error).__name__
+        reason = f"The replay broke off with {kind}. Tell whoever runs this board."
+        return rejected(reason) | {"is_of_board": True}
+
+
+def _judged(bundle: Path, folder: Path) -> dict[str, Any]:
     try:
         _, _, environments = unpack(bundle, folder)
     except BundleError as error:
@@ -58,8 +70,9 @@ def judge(bundle: Path, folder: Path) -> dict[str, Any]:
 
 
 def rejected(reason: str) -> dict[str, Any]:
-    """A verdict against a bundle."""
-    return {"ok": False, "reason": " ".join(reason.split())[:500]}
+    """A verdict against a bundle: one line that every database and page can hold."""
+    line = " ".join(reason.split())[:500]
+    return {"ok": False, "reason": "".join(sign if sign.isprintable() else "?" for sign in line)}
 
 
 def result(scores: Scores, num_turns: int) -> dict[str, Any]:
@@ -94,6 +107,7 @@ _NICENESS = 5  # pages go before replays
 
 
 def main() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # an end by Ctrl+C is told from a fault
     gc.set_threshold(*SELDOM)
     gc.freeze()
     for line in sys.stdin.buffer:
@@ -117,7 +131,7 @@ def _judge_and_exit(request: Request) -> NoReturn:
             resource.setrlimit(what, (soft, hard))
         verdict = judge(Path(request.bundle), Path(request.folder))
         Path(request.verdict).write_text(json.dumps(verdict), encoding="utf-8")
-    except BaseException:  # whatever it is, the board must not hear of it twice
+    except BaseException:  # no memory, or a limit of the system
         os._exit(1)
     os._exit(0)
 

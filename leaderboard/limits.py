@@ -1,4 +1,4 @@
-"""How often an address may do something: a window that slides over a minute, in this process."""
+"""How often somebody may do something: a window that slides over a minute, in this process."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable
 from time import monotonic
 
 _MINUTE = 60.0
-_MOST_ADDRESSES = 10_000
+_MOST_KEYS = 10_000
 
 
 class Limiter:
@@ -36,7 +36,7 @@ class Limiter:
     def _recent(self, key: str) -> deque[float]:
         events = self._events.setdefault(key, deque())
         self._events.move_to_end(key)
-        while len(self._events) > _MOST_ADDRESSES:
+        while len(self._events) > _MOST_KEYS:
             self._events.popitem(last=False)
         while events and events[0] <= self._clock() - _MINUTE:
             events.popleft()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
@@ -23,7 +23,7 @@ from leaderboard.api import board, compared, described
 from leaderboard.board import COLUMNS, KINDS, SPLITS, Selection, present_suite
 from leaderboard.bundles import MOST_BYTES
 from leaderboard.entries import Entry
-from leaderboard.ranking import Row, Value, paired
+from leaderboard.ranking import Row, Value, control_at, paired
 from leaderboard.rules import CONTROL_EPISODES, EPISODES, FEWEST_TASKS, SPLIT
 from leaderboard.runs import manifest_text
 
@@ -43,7 +43,6 @@ def _common() -> dict[str, Any]:
         "here": request.full_path.rstrip("?"),
         "percent": percent,
         "interval_text": interval_text,
-        "ends_text": ends_text,
         "interval": charts.interval,
     }
 
@@ -53,7 +52,10 @@ def theme(name: str) -> Any:
     """Remember light, dark or auto, and go back."""
     if name not in THEMES:
         abort(404, f"No theme is called {name[:20]!r}. Themes: {', '.join(THEMES)}.")
-    back = urlsplit(request.args.get("back", "/"))
+    try:
+        back = urlsplit(request.args.get("back", "/"))
+    except ValueError:  # such as //[
+        back = urlsplit("/")
     is_local = not back.scheme and not back.netloc and back.path.startswith("/")
     safe = is_local and not back.path.startswith("//") and "\\" not in back.path
     response = redirect(f"{back.path}?{back.query}" if safe else "/", 303)
@@ -80,7 +82,7 @@ def _table_page(
     """Rendered once for each address, as long as the board does not change."""
 
     def render() -> str:
-        selection = board().selection(request.args | own)
+        selection = board().selection(request.args.to_dict() | own)
         number = request.args.get("page", "1")
         number = number if number.isascii() and number.isdigit() and len(number) < 6 else "1"
         rows = board().rows(selection)
@@ -148,6 +150,7 @@ def entry(identity: int) -> Any:
         "entry.html",
         entry=found,
         rows=rows,
+        sealed=[_single(found, name, "sealed") for name in found.sealed],
         manifests=[
             (name, text)
             for name in found.results
@@ -158,18 +161,14 @@ def entry(identity: int) -> Any:
     )
 
 
-def _single(found: Entry, environment: str) -> Row:
-    ranked = board().table(found.suite, (environment,))
+def _single(found: Entry, environment: str, split: str = SPLITS[0]) -> Row:
+    ranked = board().table(found.suite, (environment,), split)
     return next(row for row in ranked if row.entry.id == found.id)
 
 
 def _curves(row: Row) -> Any:
-    scores = row.entry.results[row.environments[0]].scores
-    wiped = []
-    for k in scores["independent_pass_at"]:
-        value, ends = scores["independent_pass_at"][k], scores["independent_pass_at_ci"][k]
-        low, high = ends or (None, None)
-        wiped.append(None if value is None else Value(value, low, high))
+    result = row.entry.results[row.environments[0]]
+    wiped = [control_at(result, int(k)) for k in result.scores["independent_pass_at"]]
     curves = [charts.Curve("with memory", row.pass_at)]
     curves += [charts.Curve("memory wiped", wiped, is_control=True)] if wiped else []
     return charts.pass_curves(curves, f"pass@k on {row.environments[0]}, with and without memory")
@@ -236,9 +235,4 @@ def interval_text(value: Value | None, scale: float = 100, digits: int = 1) -> s
     """``[12.3, 45.6]``; empty without an interval."""
     if value is None or value.low is None or value.high is None:
         return ""
-    return ends_text((value.low, value.high), scale, digits)
-
-
-def ends_text(ends: Sequence[float] | None, scale: float = 100, digits: int = 1) -> str:
-    """``[12.3, 45.6]``; empty without ends."""
-    return f"[{scale * ends[0]:.{digits}f}, {scale * ends[1]:.{digits}f}]" if ends else ""
+    return f"[{scale * value.low:.{digits}f}, {scale * value.high:.{digits}f}]"

@@ -1,7 +1,8 @@
 """Ranks: who stands where on an environment, on a family or over the suite, and who cannot be told
 apart.
 
-Entries are ordered by pass@3 with void trials counted as lost. Over several environments that is
+Void trials count against their entry in all that is shown: as lost in pass@k, as won in the
+control, in the gain as both. Entries are ordered by pass@3. Over several environments that is
 the mean over environments, for entries that have all of them. Each is tested against the next one
 of the table on the tasks that both have (exact McNemar test; with repeats the sign test), and
 p-values are adjusted over the table by Holm's method: where a neighbour cannot be told apart at 5 %
@@ -19,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from lamer_bench import metrics
+from lamer_bench.scores import interval_over_tasks
 from leaderboard.entries import Entry, FloatArray, Result
 
 _ALPHA = 1 - metrics.CONFIDENCE
@@ -50,6 +52,8 @@ class Row:
     entropy: Value | None
     tokens: float
     """Of prompts and answers, with and without memory, for each task."""
+    voids: int
+    """Void trials of both kinds."""
     p_next: float | None
     """Adjusted p-value of the test against the next row; None for the last."""
 
@@ -175,14 +179,13 @@ def _row(entry: Entry, rank: int | None, environments: Sequence[str], p: float |
         entry=entry,
         rank=rank,
         environments=tuple(result.environment for result in own),
-        pass_at=tuple(
-            _mean([_at_k(result, "pass_at", k) for result in own]) for k in range(1, most + 1)
-        ),
-        sealed=_mean([_at_k(result, "pass_at", most) for result in sealed]),
-        control=_mean([_at_k(result, "independent_pass_at", most) for result in own]),
-        gain=_mean([_named(result, "gain") for result in own]),
+        pass_at=tuple(_mean([_pass_at(result, k) for result in own]) for k in range(1, most + 1)),
+        sealed=_mean([_pass_at(result, most) for result in sealed]),
+        control=_mean([control_at(result, most) for result in own]),
+        gain=_mean([_gain(result) for result in own]),
         entropy=_mean([_named(result, "trajectory_entropy") for result in own]),
         tokens=float(np.mean([_tokens(result) for result in own])),
+        voids=sum(num_voids(result) for result in own),
         p_next=p,
     )
 
@@ -190,6 +193,34 @@ def _row(entry: Entry, rank: int | None, environments: Sequence[str], p: float |
 def _tokens(result: Result) -> float:
     tokens = result.scores["tokens"]
     return float((tokens["prompt"] + tokens["answer"]) / len(result.tasks))
+
+
+def num_voids(result: Result) -> int:
+    """Void trials of both kinds."""
+    return int(result.scores["voids"] + result.scores["control_voids"])
+
+
+def _pass_at(result: Result, k: int) -> Value | None:
+    if not result.scores["voids"]:
+        return _at_k(result, "pass_at", k)
+    shares = np.array([task[k - 1] for task in result.tasks.values()])
+    interval = interval_over_tasks(shares, result.scores["repeats"] == 1)
+    return _value(float(shares.mean()), interval)
+
+
+def control_at(result: Result, k: int) -> Value | None:
+    """pass@k of the memory-wiped control, without an interval where trials of it are void."""
+    if not result.scores["control_voids"]:
+        return _at_k(result, "independent_pass_at", k)
+    bounds = result.scores["independent_pass_at_bounds"].get(str(k))
+    return bounds and Value(bounds[1], None, None)
+
+
+def _gain(result: Result) -> Value | None:
+    if not num_voids(result):
+        return _named(result, "gain")
+    bounds = result.scores["gain_bounds"]
+    return bounds and Value(bounds[0], None, None)
 
 
 def _at_k(result: Result, name: str, k: int) -> Value | None:
@@ -209,7 +240,8 @@ def _value(value: float | None, interval: Any) -> Value | None:
 
 def _mean(values: Sequence[Value | None]) -> Value | None:
     """Of one environment its own interval; of several the mean, with the normal interval of a mean
-    of independent estimates; None where an environment has no value."""
+    of independent estimates, each side by itself, so that it stays among the shares; None where an
+    environment has no value."""
     if not values or any(value is None for value in values):
         return None
     known = [value for value in values if value is not None]
@@ -218,6 +250,10 @@ def _mean(values: Sequence[Value | None]) -> Value | None:
     middle = float(np.mean([value.value for value in known]))
     if any(value.low is None or value.high is None for value in known):
         return Value(middle, None, None)
-    halves = [(value.high - value.low) / 2 for value in known]  # type: ignore[operator]
-    half = sqrt(sum(half**2 for half in halves)) / len(known)
-    return Value(middle, middle - half, middle + half)
+    below = [value.value - value.low for value in known]  # type: ignore[operator]
+    above = [value.high - value.value for value in known]  # type: ignore[operator]
+    return Value(middle, middle - _half(below), middle + _half(above))
+
+
+def _half(halves: Sequence[float]) -> float:
+    return sqrt(sum(half**2 for half in halves)) / len(halves)

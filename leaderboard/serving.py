@@ -15,6 +15,7 @@ from typing import Any
 
 import waitress
 
+from lamer_bench.errors import SettingError
 from leaderboard.app import create_app
 from leaderboard.config import Config
 from leaderboard.database import Database
@@ -35,16 +36,21 @@ def serve(
     """Serve until interrupted, with so many workers, or one for each core; ``announce`` is told the
     address."""
     app = create_app(config)
-    server: Any = waitress.create_server(
-        app,
-        host=host,
-        port=port,
-        threads=_THREADS,
-        ident="lamer-bench",
-        max_request_body_size=config.most_bytes,
-        channel_timeout=60,
-        clear_untrusted_proxy_headers=True,
-    )
+    try:
+        server: Any = waitress.create_server(
+            app,
+            host=host,
+            port=port,
+            threads=_THREADS,
+            ident="lamer-bench",
+            max_request_body_size=config.most_bytes,
+            channel_timeout=60,
+            clear_untrusted_proxy_headers=not config.url,
+        )
+    except OSError as error:
+        raise SettingError(
+            f"Port {port} cannot be used: {error.strerror or error}. Give another with --port."
+        ) from error
     keepers = [WorkerKeeper(config) for _ in range(workers or len(os.sched_getaffinity(0)))]
     for keeper in keepers:
         keeper.start()

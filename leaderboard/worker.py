@@ -27,6 +27,7 @@ from leaderboard.judge import Request, rejected
 
 _SECONDS_BETWEEN_LOOKS = 0.5
 _SECONDS_TO_END = 10.0
+_TOLD_TO_END = (-signal.SIGTERM, -signal.SIGINT)
 
 
 class Judges:
@@ -36,6 +37,8 @@ class Judges:
     def __init__(self) -> None:
         self._parent: subprocess.Popen[bytes] | None = None
         self._running: int | None = None
+        self._code = -signal.SIGKILL
+        """How the process ended that ended last."""
 
     def __enter__(self) -> Judges:
         return self
@@ -62,12 +65,12 @@ class Judges:
     def ended(self, seconds: float) -> int | None:
         """The judge's exit code, None when it is still running after so long."""
         if self._running is None:
-            return -signal.SIGKILL
+            return self._code
         if not select.select([self._pipe("stdout")], [], [], seconds)[0]:
             return None
         code = self._number()
         self._running = None
-        return -signal.SIGKILL if code is None else code
+        return self._code if code is None else code
 
     def stop(self) -> None:
         """End a judge that is still running."""
@@ -83,6 +86,7 @@ class Judges:
             return int(line)
         assert self._parent is not None
         self._parent.communicate()
+        self._code = self._parent.returncode or -signal.SIGKILL
         self._parent = None
         return None
 
@@ -117,7 +121,7 @@ def _work_once(config: Config, database: Database, judges: Judges) -> bool:
         if verdict["ok"]:
             _keep(_runs(Path(scratch)), config.runs(job.digest))
             database.verified(job, verdict["suite"], verdict["memory"], verdict["results"])
-        elif database.rejected(job, verdict["reason"]):
+        elif database.rejected(job, verdict["reason"]) and "is_of_board" not in verdict:
             config.bundle(job.digest).unlink(missing_ok=True)
             shutil.rmtree(config.runs(job.digest), ignore_errors=True)
     return True
@@ -153,8 +157,11 @@ def _judged(
         return verdict
     if code == -signal.SIGXCPU:
         return rejected(f"The replay took more than {cpu} s of CPU time.")
-    if job.attempts < config.most_attempts:
+    if code in _TOLD_TO_END:
         database.give_back(job)
+        return None
+    if job.attempts + 1 < config.most_attempts:
+        database.give_back(job, judge_died=True)
         return None
     return rejected("The replay broke off: it needs more memory than the board allows.")
 
@@ -180,7 +187,9 @@ def _scratch(config: Config) -> Path:
 
 
 def clean(config: Config) -> None:
-    """Remove what killed workers left behind, an hour later."""
-    for left in _scratch(config).iterdir():
-        if time.time() - left.stat().st_mtime > 3600:
-            shutil.rmtree(left, ignore_errors=True)
+    """Remove what killed workers and servers left behind, an hour later."""
+    uploads = (config.folder / "bundles").glob("incoming-*")
+    for left in [*_scratch(config).iterdir(), *uploads]:
+        with contextlib.suppress(FileNotFoundError):  # another worker cleans too
+            if time.time() - left.stat().st_mtime > 3600:
+                left.unlink() if left.is_file() else shutil.rmtree(left, ignore_errors=True)

@@ -12,6 +12,7 @@ import os
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
+import errno
 import sys
 from collections.abc import Sequence
 
@@ -67,7 +68,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # `lamer-bench list | head`
         return 1
     except OSError as error:
-        return _fail(f"{error.filename or 'The system'}: {error.strerror or error}.")
+        way_out = " Give another with --port." if error.errno == errno.EADDRINUSE else ""
+        return _fail(f"{error.filename or 'The system'}: {error.strerror or error}.{way_out}")
     return code if isinstance(code, int) else 0
 
 

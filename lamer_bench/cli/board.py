@@ -40,6 +40,14 @@ def _room(name: str) -> Any:
 def serve(
     host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 for all.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to listen on.")] = 8000,
+    url: Annotated[
+        str,
+        typer.Option(
+            help="The public address, such as https://board.example, where a reverse proxy stands "
+            "in front; what the proxy says of a request's sender is believed.",
+            show_default=False,
+        ),
+    ] = "",
     database_url: DatabaseUrl = _DATABASE,
     folder: Folder = _FOLDER,
     title: Annotated[str, typer.Option(help="Name of the board.")] = "lamer-bench",
@@ -67,6 +75,7 @@ def serve(
         database_url=database_url,
         folder=folder,
         title=title,
+        url=_public(url),
         sealed_salt=_room("sealed").read_salt(salt_file),
     )
     try:
@@ -79,6 +88,12 @@ def serve(
         )
     except KeyboardInterrupt:
         print("\nStopped.")
+
+
+def _public(url: str) -> str:
+    if url and _room("client").board_address(url).count("/") > 2:
+        raise SettingError(f"{url!r} has a path; a board stands at the root of its address.")
+    return url
 
 
 def play_sealed(agent: str, environment: str, url: str, *, as_json: bool, **settings: Any) -> None:
@@ -263,8 +278,10 @@ def reverify(
     digests: Annotated[list[str] | None, typer.Argument(show_default=False)] = None,
     database_url: DatabaseUrl = _DATABASE,
 ) -> None:
-    """Operator: verify entries again, all that are verified unless some are named."""
-    waiting = _database(database_url).verify_again("operator", digests)
+    """Operator: verify entries again: all verified ones of the present suite, unless some are
+    named."""
+    which = digests or _room("board").present_suite()
+    waiting = _database(database_url).verify_again("operator", which)
     print(f"{waiting} entries wait for their replay.")
 
 

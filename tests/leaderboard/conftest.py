@@ -98,10 +98,11 @@ def bundle(
     return packed
 
 
-def make_lab(tmp_path: Path, url: str = "", **settings: Any) -> Lab:
+def make_lab(tmp_path: Path, database_url: str = "", **settings: Any) -> Lab:
     """A board of its own."""
     config = replace(
-        Config(database_url=url or f"sqlite:///{tmp_path}/board.sqlite", folder=tmp_path / "files"),
+        Config(folder=tmp_path / "files"),
+        database_url=database_url or f"sqlite:///{tmp_path}/board.sqlite",
         **settings,
     )
     database = Database(config.database_url)

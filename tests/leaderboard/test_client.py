@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import socket
 import stat
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,7 +20,7 @@ from lamer_bench.errors import SettingError
 from lamer_bench.record import RunFolder
 from leaderboard import client
 from leaderboard.worker import work
-from tests.leaderboard.conftest import ENVIRONMENT, Lab
+from tests.leaderboard.conftest import CARD, ENVIRONMENT, Lab
 
 
 @pytest.fixture
@@ -86,7 +88,6 @@ def test_a_run_that_does_not_replay_is_not_sent(
 ) -> None:
     import shutil
 
-    from tests.leaderboard.conftest import CARD
     from tests.verify.tampering import tamper
     from tests.verify.test_tampered_trials import edit_reward
 
@@ -133,6 +134,43 @@ def test_an_answer_that_breaks_off_is_asked_for_again() -> None:
         answering.join()
     assert found == {"state": "ok"}
     assert said == [f"{url} broke off in the middle of an answer. Trying again."] * 2
+
+
+def test_a_board_that_starts_again_is_asked_for_its_verdict_again(
+    played: Callable[..., RunFolder], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pending = {"state": "pending"}
+    answers = [pending, client._Unreached("It is away (502)."), pending, {"state": "verified"}]
+
+    def asked(_: object) -> Any:
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(client, "_asked", asked)
+    monkeypatch.setattr(client.time, "sleep", lambda seconds: None)
+    monkeypatch.setenv(client.TOKEN_VARIABLE, "lamer_1_x")
+    said: list[str] = []
+    found = client.submit([played().path], "http://b.example", CARD, notice=said.append)
+    assert found == {"state": "verified"}
+    assert said[-1] == "It is away (502). Trying again."
+
+
+def test_a_port_in_use_and_an_address_with_a_path_have_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with socket.create_server(("127.0.0.1", 0)) as used:
+        port = used.getsockname()[1]
+        command = [sys.executable, "-m", "lamer_bench", "serve", "--port", str(port)]
+        ended = subprocess.run(command, capture_output=True, text=True)
+    said = ended.stderr
+    assert ended.returncode == 2
+    assert said.startswith(f"lamer-bench: Port {port} cannot be used: Address already in use")
+    assert said.endswith("Give another with --port.\n")
+    assert main(["serve", "--url", "https://board.example/lamer"]) == 2
+    assert "stands at the root" in capsys.readouterr().err
 
 
 def test_operators_commands(

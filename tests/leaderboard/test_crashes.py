@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -22,7 +23,7 @@ from lamer_bench.record import RunFolder, content_digest
 from leaderboard import client, sealed_client
 from leaderboard.database import Database
 from leaderboard.sealed import SALT_VARIABLE
-from leaderboard.worker import work_once
+from leaderboard.worker import _work_once, work_once
 from tests.leaderboard.conftest import ENVIRONMENT, SALT, Lab
 from tests.leaderboard.test_sealed import SCOUT, Scout, digest_at_home
 
@@ -157,6 +158,52 @@ def test_a_lease_that_ran_out_is_taken_over_and_the_late_worker_decides_nothing(
     lab.database.give_back(own)
     lab.decide()
     assert actions(lab.database) == {"submitted": 1, "verified": 1}
+
+
+class Dying:
+    """Judges that end without a verdict."""
+
+    def __init__(self, code: int) -> None:
+        self.code = code
+
+    def begin(self, request: Any) -> None: ...
+
+    def ended(self, _: float) -> int:
+        return self.code
+
+    def stop(self) -> None: ...
+
+
+class Broken(Dying):
+    """Judges that find a fault of the board."""
+
+    def begin(self, request: Any) -> None:
+        verdict = {"ok": False, "reason": "broke off", "is_of_board": True}
+        Path(request.verdict).write_text(json.dumps(verdict))
+
+
+def test_a_fault_of_the_board_costs_no_bundle(lab: Lab, bundle: Bundle) -> None:
+    """It can be verified again when the board is mended."""
+    sent = lab.send(bundle()).get_json()
+    _work_once(lab.config, lab.database, Broken(0))  # type: ignore[arg-type]
+    assert lab.database.entry_by_digest(sent["digest"]).state == "rejected"  # type: ignore[union-attr]
+    assert lab.database.verify_again("operator", [sent["digest"]]) == 1
+    lab.decide()
+    assert actions(lab.database) == {"submitted": 1, "rejected": 1, "reverify": 1, "verified": 1}
+
+
+def test_a_judge_that_dies_counts_and_one_that_is_told_to_end_does_not(
+    lab: Lab, bundle: Bundle
+) -> None:
+    lab.send(bundle())
+    for code, times in ((-signal.SIGTERM, 5), (-signal.SIGKILL, 2)):
+        for _ in range(times):
+            assert _work_once(lab.config, lab.database, Dying(code))  # type: ignore[arg-type]
+            assert lab.database.num_pending() == 1
+    _work_once(lab.config, lab.database, Dying(-signal.SIGKILL))  # type: ignore[arg-type]
+    entry = lab.database.entry(1)
+    assert entry is not None
+    assert "it needs more memory" in entry.reason
 
 
 def test_many_at_once_have_one_verdict_each(lab: Lab, bundle: Bundle) -> None:

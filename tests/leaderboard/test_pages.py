@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from lamer_bench.record import RunFolder
+from lamer_bench.runner import default_folder
 from lamer_bench.suites import DEFAULT_SUITE, load_suite
 from leaderboard.bundles import pack
 from tests.leaderboard.conftest import CARD, ENVIRONMENT, Lab
@@ -135,6 +136,11 @@ def test_columns_sort_both_ways_and_filters_keep_the_ranks(filled: Lab) -> None:
         ("/compare?entries=1&entries=99", "No verified entry has the number"),
         ("/compare?entries=1&entries=%3Cscript%3E", "No verified entry"),
         ("/entries/99", "There is no such entry"),
+        (f"/entries/{10**20}", "not found"),
+        (f"/entries/{'9' * 5000}", "not found"),
+        (f"/entries/1/runs/{ENVIRONMENT}/trial/{10**20}.json", "not found"),
+        (f"/api/v1/entries/{2**63}", "not found"),
+        (f"/api/v1/entries/{2**63}/bundle", "not found"),
         ("/entries/1/runs/sokoban-easy/", "No verified entry has this run"),
         ("/theme/pink", "No theme is called"),
         ("/nothing", "not found"),
@@ -149,7 +155,8 @@ def test_what_is_not_there_is_said_in_one_line(address: str, line: str, filled: 
 
 
 @pytest.mark.parametrize(
-    "back", ["//evil.example", "https://evil.example/", "/\\evil.example", "javascript:alert(1)"]
+    "back",
+    ["//[", "//evil.example", "https://evil.example/", "/\\evil.example", "javascript:alert(1)"],
 )
 def test_the_colours_go_back_to_this_board_only(back: str, filled: Lab) -> None:
     answer = filled.client.get("/theme/dark", query_string={"back": back})
@@ -215,6 +222,40 @@ def test_every_environment_of_the_suite_has_a_page(filled: Lab) -> None:
     for environment in listed:
         found = filled.client.get(f"/environments/{environment}").text
         assert "First observation of test task 0" in found
+
+
+def test_the_commands_to_submit_name_the_folder_that_a_run_makes(
+    filled: Lab, played: Callable[..., RunFolder]
+) -> None:
+    text = filled.client.get("/submitting").text
+    said = re.search(r"run --agent (\S+) --env \S+ --tasks (\d+)", text)
+    assert said is not None
+    usual = played().manifest().settings
+    settings = usual.model_copy(update={"agent": said[1], "tasks": int(said[2])})
+    folder = default_folder(settings, usual.memory).name
+    assert f"submit runs/*/{folder} " in text
+    documents = Path(__file__).parents[2] / "docs"
+    assert f"submit runs/*/{folder} " in (documents / "submit.md").read_text("utf-8")
+
+
+def test_a_page_of_an_environment_is_of_no_other_one(filled: Lab) -> None:
+    found = page(filled, f"/environments/{ENVIRONMENT}?environment=sokoban-medium")
+    assert found.headings[0] == ENVIRONMENT
+
+
+def test_void_trials_are_told_where_a_row_is(lab: Lab, bundle: Callable[..., Path]) -> None:
+    sent = lab.submit(bundle())
+    for voids, text in ((1, "1 void trial<"), (2, "2 void trials<")):
+        stored = lab.database.entry_by_digest(sent["digest"])
+        assert stored is not None
+        found = stored.results[ENVIRONMENT]
+        scores = {**found.scores, "voids": voids}
+        lab.database.verify_again("operator", [sent["digest"]])
+        job = lab.database.claim(30.0)
+        assert job is not None
+        changed = {"scores": scores, "tasks": dict(found.tasks), "num_turns": 1}
+        lab.database.verified(job, stored.suite, "none", {ENVIRONMENT: changed})
+        assert text in lab.client.get(f"/environments/{ENVIRONMENT}").text
 
 
 def test_a_long_table_is_paged_and_whole(filled: Lab, monkeypatch: pytest.MonkeyPatch) -> None:

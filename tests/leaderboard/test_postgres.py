@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from leaderboard.database import Database
+from leaderboard.database import Database, _log
 from tests.leaderboard.conftest import Lab, make_lab, with_secret
 from tests.leaderboard.test_crashes import (
     test_a_lease_that_ran_out_is_taken_over_and_the_late_worker_decides_nothing,
@@ -25,6 +25,7 @@ from tests.leaderboard.test_sealed import (
     url,
 )
 from tests.leaderboard.test_submissions import (
+    test_a_backup_is_of_one_moment,
     test_a_revoked_token_is_worthless_and_its_name_is_free_again,
     test_a_submission_is_replayed_and_its_scores_are_computed_here,
     test_an_operator_removes_with_a_reason_and_verifies_again,
@@ -91,7 +92,16 @@ def test_a_backup_moves_a_board_from_one_database_to_another(
     copy.close()
 
 
+def test_a_line_that_is_committed_late_is_another_version(lab: Lab) -> None:
+    with lab.database._writing() as late:
+        _log(late, "rejected", "", "lab-a", "first")
+        lab.database.note("rejected", "", "lab-a", "second")
+        before = lab.database.version()
+    assert lab.database.version() != before
+
+
 __all__ = [
+    "test_a_backup_is_of_one_moment",
     "test_a_lease_that_ran_out_is_taken_over_and_the_late_worker_decides_nothing",
     "test_a_revoked_token_is_worthless_and_its_name_is_free_again",
     "test_a_submission_is_replayed_and_its_scores_are_computed_here",

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from lamer_bench import metrics
 from leaderboard.entries import Entry, Result
-from leaderboard.ranking import paired, table
+from leaderboard.ranking import Value, paired, table
 from tests.leaderboard.conftest import CARD
 
 WHEN = datetime(2026, 1, 1, tzinfo=UTC)
@@ -42,6 +42,9 @@ def result(environment: str, wins: str) -> Result:
         "trajectory_entropy": 0.5,
         "trajectory_entropy_ci": [0.4, 0.6],
         "tokens": {"prompt": 90, "answer": 10},
+        "repeats": 1,
+        "voids": 0,
+        "control_voids": 0,
     }
     return Result(environment, scores, shares, 100)
 
@@ -85,8 +88,40 @@ def test_over_environments_it_is_the_mean_and_who_lacks_one_has_no_rank() -> Non
     mean = rows[0].pass_at[2]
     assert mean is not None
     assert mean.value == 0.5
-    # half widths 0.1 and 0.05: sqrt(0.01 + 0.0025) / 2
-    assert mean.high == pytest.approx(0.5 + 0.0125**0.5 / 2)
+    # above 0.1 and 0.1: sqrt(0.01 + 0.01) / 2; below 0.1 and 0
+    assert mean.high == pytest.approx(0.5 + 0.02**0.5 / 2)
+    assert mean.low == pytest.approx(0.5 - 0.1 / 2)
+
+
+def test_an_interval_over_environments_stays_among_the_shares() -> None:
+    best = entry(1, a="1" * 100, b="1" * 100)
+    for one in best.results.values():
+        one.scores["pass_at_ci"]["3"] = [0.96, 1.0]  # type: ignore[index]
+    mean = table([best], ["a", "b"])[0].pass_at[2]
+    assert mean is not None
+    assert (mean.value, mean.high) == (1.0, 1.0)
+    assert mean.low == pytest.approx(1 - (2 * 0.04**2) ** 0.5 / 2)
+
+
+def test_void_trials_count_against_what_is_shown() -> None:
+    """Three tasks: one won, two void; of the controls one lost, two void."""
+    one = entry(1, a="1..")
+    scores = one.results["a"].scores
+    scores |= {  # type: ignore[operator]
+        "pass_at": {"1": 1.0, "2": 1.0, "3": 1.0},
+        "independent_pass_at": {"1": 0.0, "2": 0.0, "3": 0.0},
+        "independent_pass_at_bounds": {str(k): [0.0, 2 / 3] for k in (1, 2, 3)},
+        "gain": 1.0,
+        "gain_bounds": [-1 / 3, 1.0],
+        "voids": 2,
+        "control_voids": 2,
+    }
+    row = table([replace(one, sealed=one.results)], ["a"])[0]
+    low, high = metrics.wilson_interval(1, 3)
+    assert row.pass_at[2] == row.sealed == Value(1 / 3, low, high)
+    assert row.control == Value(2 / 3, None, None)
+    assert row.gain == Value(-1 / 3, None, None)
+    assert row.voids == 4
 
 
 def test_the_test_is_on_the_tasks_that_both_have() -> None:

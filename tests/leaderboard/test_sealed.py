@@ -94,7 +94,7 @@ def digest_at_home(agent: Any, record: RunFolder, folder: Path) -> str:
     prepare_folder(own, record.manifest())
     writer = Writer(own, plans, lambda _: None, lambda _: None)
     asker = Asker(agent, settings.limits)
-    drive(writer.missing, pool, asker, settings.limits, 256, writer)
+    drive(writer.missing, pool, asker, settings.limits.trial_seconds, 256, writer)
     writer.flush()
     asker.close()
     return content_digest(own.trials())

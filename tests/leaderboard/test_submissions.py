@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import tarfile
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,11 +15,15 @@ import pytest
 from lamer_bench.errors import SettingError
 from lamer_bench.record import RunFolder
 from lamer_bench.scores import score_run
+from leaderboard.backups import backup, restore
+from leaderboard.board import present_suite
 from leaderboard.bundles import pack, unpack
 from leaderboard.database import Database
+from leaderboard.worker import clean
 from tests.leaderboard.conftest import CARD, ENVIRONMENT, Lab, make_lab
 
 Bundle = Callable[..., Path]
+RESULT = {"scores": {}, "tasks": {}, "num_turns": 1}
 
 
 def test_a_submission_is_replayed_and_its_scores_are_computed_here(
@@ -91,6 +97,32 @@ def test_what_cannot_be_ranked_is_said_so(
     assert reason in verdict["reason"]
 
 
+def test_what_was_rejected_is_judged_anew_when_it_is_sent_again(
+    lab: Lab, played: Callable[..., RunFolder], tmp_path: Path
+) -> None:
+    out = tmp_path / "few.zip"
+    pack([played(tasks=20)], CARD, out)
+    first = lab.submit(out)
+    assert lab.database.verify_again("operator", [first["digest"]]) == 1
+    lab.decide()
+    assert "submit it again" in lab.database.entry(first["entry"]).reason  # type: ignore[union-attr]
+    other = lab.send(out, token=lab.database.add_token("lab-b", 5))
+    assert (other.status_code, other.get_json()["state"]) == (200, "rejected")
+    assert lab.submit(out) == first
+    assert not list((lab.config.folder / "bundles").iterdir())
+    day = datetime.now(UTC) - timedelta(days=1)
+    assert lab.database.num_submitted_since("lab-a", day) == 2  # each has its share of the quota
+
+
+def test_entries_of_an_older_suite_are_not_verified_again(lab: Lab, bundle: Bundle) -> None:
+    old = lab.send(bundle()).get_json()
+    job = lab.database.claim(30.0)
+    assert job is not None
+    assert lab.database.verified(job, "lamer-1", "none", {ENVIRONMENT: RESULT})
+    assert lab.database.verify_again("operator", present_suite()) == 0
+    assert lab.database.verify_again("operator", [old["digest"]]) == 1
+
+
 def test_runs_of_two_agents_are_no_entry(
     lab: Lab, played: Callable[..., RunFolder], tmp_path: Path
 ) -> None:
@@ -148,6 +180,28 @@ def test_wrong_tokens_and_many_bundles_have_to_wait(tmp_path: Path, bundle: Bund
     assert int(lab.send(bundle()).headers["Retry-After"]) > 0
 
 
+def test_wrong_tokens_of_others_lock_nobody_out(tmp_path: Path, bundle: Bundle) -> None:
+    lab = make_lab(tmp_path, refused_tokens_a_minute=1)
+    assert [lab.send(b"x", token="lamer_1_no").status_code for _ in range(2)] == [401, 429]
+    assert lab.send(bundle()).status_code == 202
+
+
+def test_behind_a_proxy_addresses_are_public_and_senders_told_apart(tmp_path: Path) -> None:
+    few = {"refused_tokens_a_minute": 1}
+    lab = make_lab(tmp_path, url="https://board.example", **few)
+    assert "--url https://board.example " in lab.client.get("/submitting").text
+    assert "<id>https://board.example/feed.atom</id>" in lab.client.get("/feed.atom").text
+
+    def refused(asked: Lab, address: str) -> int:
+        headers = {"X-Forwarded-For": f"10.9.9.9, {address}"}
+        return asked.client.post("/api/v1/submissions", headers=headers).status_code
+
+    assert [refused(lab, f"10.0.0.{n}") for n in (1, 1, 2)] == [401, 429, 401]
+    (tmp_path / "direct").mkdir()
+    direct = make_lab(tmp_path / "direct", **few)  # without a proxy nobody is believed
+    assert [refused(direct, f"10.0.0.{n}") for n in (1, 2)] == [401, 429]
+
+
 # Taking down -------------------------------------------------------------------------------------
 
 
@@ -166,9 +220,14 @@ def test_only_its_submitter_withdraws_an_entry(lab: Lab, bundle: Bundle) -> None
 
 def test_an_operator_removes_with_a_reason_and_verifies_again(lab: Lab, bundle: Bundle) -> None:
     kept = lab.submit(bundle())
-    gone = lab.submit(bundle(name="Gone"))
+    declared = {"base_model": "Some 7B", "link": "https://gone.example"}
+    gone = lab.submit(bundle(name="Withheld", **declared))
     lab.database.take_down(gone["digest"], "removed", "operator", "leaked weights")
-    assert lab.database.verify_again("operator") == 1
+    for address in (f"/entries/{gone['entry']}", f"/api/v1/entries/{gone['entry']}"):
+        shown = lab.client.get(address).text
+        assert "leaked weights" in shown
+        assert not any(text in shown for text in ("Withheld", "Some 7B", "gone.example"))
+    assert lab.database.verify_again("operator", present_suite()) == 1
     assert lab.client.get("/healthz").get_json() == {"status": "ok", "pending": 1}
     lab.decide()
     assert [entry.id for entry in lab.database.entries()] == [kept["entry"]]
@@ -178,9 +237,53 @@ def test_an_operator_removes_with_a_reason_and_verifies_again(lab: Lab, bundle: 
         lab.database.take_down(gone["digest"], "removed", "operator", "again")
 
 
-def test_a_restored_board_shows_the_same_pages(lab: Lab, bundle: Bundle, tmp_path: Path) -> None:
-    from leaderboard.backups import backup, restore
+def test_a_backup_goes_on_without_what_is_removed_meanwhile(
+    lab: Lab, bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent = lab.send(bundle()).get_json()
+    lab.send(bundle(name="Another"))
+    add = tarfile.TarFile.addfile
 
+    def add_and_remove(archive: Any, info: Any, content: Any = None) -> None:
+        lab.config.bundle(sent["digest"]).unlink(missing_ok=True)
+        add(archive, info, content)
+
+    monkeypatch.setattr(tarfile.TarFile, "addfile", add_and_remove)
+    assert backup(lab.database, lab.config.folder, tmp_path / "board.tar.gz") == 1
+
+
+def test_a_backup_that_is_cut_off_fills_nothing(lab: Lab, bundle: Bundle, tmp_path: Path) -> None:
+    lab.send(bundle())
+    archive = tmp_path / "board.tar.gz"
+    backup(lab.database, lab.config.folder, archive)
+    archive.write_bytes(archive.read_bytes()[:-1000])
+    fresh = Database(f"sqlite:///{tmp_path}/fresh.sqlite")
+    with pytest.raises(SettingError, match="is no backup of a board"):
+        restore(archive, fresh, tmp_path / "copy")
+    assert fresh.audit() == []
+    fresh.close()
+
+
+def test_a_backup_is_of_one_moment(lab: Lab) -> None:
+    lab.database.note("rejected", "", "lab-a", "before")
+    rows = lab.database.dump()
+    first = next(rows)
+    lab.database.note("rejected", "", "lab-a", "after")
+    lines = [row["detail"] for table, row in [first, *rows] if table == "audit"]
+    assert lines == ["before"]
+
+
+def test_uploads_of_a_killed_server_are_removed_an_hour_later(lab: Lab) -> None:
+    bundles = lab.config.folder / "bundles"
+    old, new = bundles / "incoming-old", bundles / "incoming-new"
+    for one in (old, new):
+        one.write_bytes(b"PK")
+    os.utime(old, (0, 0))
+    clean(lab.config)
+    assert list(bundles.iterdir()) == [new]
+
+
+def test_a_restored_board_shows_the_same_pages(lab: Lab, bundle: Bundle, tmp_path: Path) -> None:
     lab.submit(bundle())
     lab.submit(bundle("explorer", name="Explorer"))
     archive = tmp_path / "board.tar.gz"

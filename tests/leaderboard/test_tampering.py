@@ -8,6 +8,7 @@ import json
 import shutil
 import stat
 import struct
+import time
 import zipfile
 from collections.abc import Callable
 from dataclasses import replace
@@ -18,7 +19,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+import leaderboard.judge
+from lamer_bench.errors import RecordError
 from lamer_bench.record import MANIFEST_FILE, TRIALS_FILE, RunFolder
+from lamer_bench.scores import score_run
 from leaderboard import bundles
 from leaderboard.bundles import AGENT_FILE, pack
 from leaderboard.judge import judge
@@ -87,6 +91,9 @@ def set_limit(settings: dict[str, Any]) -> None:
         (lambda s: s.update(split="train"), "it is on the split train"),
         (lambda s: s.update(agent="x" * 10, extra=1), "damaged: settings.extra"),
         (lambda s: s.pop("seed"), "damaged: settings.seed"),
+        (lambda s: s["suite"].update(name="a\x00b\x1b[2J"), "suite a?b?[2J version 2"),
+        (lambda s: s["suite"].update(name="a\ud800b"), "manifest.json is damaged"),
+        (lambda s: s.update(agent="a\ud800b"), "manifest.json is damaged"),
     ],
 )
 def test_tampered_settings_are_rejected(
@@ -106,6 +113,7 @@ def test_tampered_settings_are_rejected(
     found = judge(tmp_path / "bundle.zip", tmp_path / "out")
     assert not found["ok"]
     assert reason in found["reason"]
+    assert found["reason"].isprintable()
     assert str(tmp_path) not in found["reason"]
 
 
@@ -277,6 +285,37 @@ def test_two_members_of_one_name_are_refused(lab: Lab, members: Members) -> None
     assert "twice" in lab.send(content).get_json()["reason"]
 
 
+@pytest.mark.parametrize(
+    "manifest",
+    [b"[" * 100_000, b'{"schema_version": ' + b"9" * 5000 + b"}"],
+    ids=["deep", "long number"],
+)
+def test_a_manifest_of_any_kind_has_one_line(manifest: bytes, copied: RunFolder) -> None:
+    copied.manifest_path.write_bytes(manifest)
+    with pytest.raises(RecordError) as caught:
+        copied.manifest()
+    assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("prompt_tokens", 10**399), ("answer_tokens", 2**31), ("seconds", 1e308)],
+    ids=["prompt", "answer", "seconds"],
+)
+def test_no_claim_is_too_large_to_be_added_up(
+    field: str, value: float, copied: RunFolder, tmp_path: Path
+) -> None:
+    def change(trials: list[dict[str, Any]]) -> None:
+        for trial in trials:
+            claims = trial if field == "seconds" else trial["episodes"][0]["turns"][0]
+            claims[field] = value
+
+    tamper(copied, change, redigest=False)
+    assert field in judged(copied, tmp_path)
+    with pytest.raises(RecordError, match=field):
+        score_run(copied)
+
+
 def test_a_bundle_over_the_limit_is_not_even_read(lab: Lab) -> None:
     lab.app.config["MAX_CONTENT_LENGTH"] = 1000
     assert lab.send(b"x" * 2000).status_code == 413
@@ -291,17 +330,30 @@ def test_the_judge_stops_at_its_limits(lab: Lab, members: Members) -> None:
     assert "more memory than the board allows" in small.submit(archive(other))["reason"]
 
 
+def test_a_fault_of_the_judge_is_told_as_what_it_is(
+    lab: Lab, members: Members, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError("of the board")
+
+    monkeypatch.setattr(leaderboard.judge, "unpack", broken)
+    (tmp_path / "bundle.zip").write_bytes(archive(members))
+    found = judge(tmp_path / "bundle.zip", tmp_path / "out")
+    assert found["reason"].startswith("The replay broke off with ZeroDivisionError")
+    assert found["is_of_board"]
+
+
 @given(st.text(alphabet='[]{}"\\a,:', max_size=30))
 @example('{"a": ["[", "]"], "b": "\\"["}')
 def test_the_depth_is_that_of_a_plain_reading(text: str) -> None:
     deepest = now = 0
     is_string = is_escaped = False
     outside = []
-    for place, sign in enumerate(text):
+    for sign in text:
         if is_string:
             is_string = is_escaped or sign != '"'
             is_escaped = sign == "\\" and not is_escaped
-        elif sign == '"' and _ends(text, place):
+        elif sign == '"':
             is_string = True
         else:
             outside.append(sign)
@@ -311,11 +363,38 @@ def test_the_depth_is_that_of_a_plain_reading(text: str) -> None:
     assert bundles._depth(text.encode()) == deepest
 
 
-def _ends(text: str, start: int) -> bool:
-    """True when a string that begins here ends somewhere."""
-    is_escaped = False
-    for sign in text[start + 1 :]:
-        if sign == '"' and not is_escaped:
-            return True
-        is_escaped = sign == "\\" and not is_escaped
-    return False
+def test_a_string_without_an_end_takes_no_longer_than_another() -> None:
+    line = b"[" * 25 + b'"' + b'\\"' * 2_000_000
+    started = time.perf_counter()
+    assert bundles._depth(line) == 25
+    assert time.perf_counter() - started < 5  # tried from each of its quotes it takes days
+
+
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [
+        (
+            lambda m: archive([*m, *[(f"e{n}/{TRIALS_FILE}", b"") for n in range(2000)]]),
+            "'s directory has 1",
+        ),
+        (lambda m: archive(m) + b"x", "end with a plain directory"),
+        (lambda m: archive(m)[:-2] + b"\1\0x", "end with a plain directory"),
+        (lambda m: in_64_bits(archive(m)), "end with a plain directory"),
+        (lambda m: archive(with_(m, TRIALS, b"\n" * 500_001), 0), "more than 500000 trials"),
+    ],
+)
+def test_what_takes_long_to_read_is_refused_before_it_is_read(
+    make: Any, reason: str, members: Members, tmp_path: Path
+) -> None:
+    (tmp_path / "bundle.zip").write_bytes(make(members))
+    with pytest.raises(bundles.BundleError, match=reason):
+        bundles.unpack(tmp_path / "bundle.zip")
+
+
+def in_64_bits(content: bytes) -> bytes:
+    """The same with a directory of 64 bits, whose sizes are believed before the others."""
+    end = content[-22:]
+    count, length, start = struct.unpack("<HII", end[10:20])
+    size = start + length
+    wide = struct.pack("<4sQHHIIQQQQ", b"PK\6\6", 44, 45, 45, 0, 0, count, count, length, start)
+    return content[:-22] + wide + struct.pack("<4sIQI", b"PK\6\7", 0, size, 1) + end
