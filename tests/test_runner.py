@@ -370,7 +370,7 @@ def test_text_that_is_no_action_costs_a_turn_and_is_stored(
         (b"red", "answered with bytes; an answer is text"),
         (Answer(None), "answered with NoneType; an answer is text"),  # type: ignore[arg-type]
         (Answer("red", -1), "counted -1 tokens; a count is from 0 to 2147483647"),
-        (Answer("red", 0, 10**12), "counted 1000000000000 tokens; a count is from 0"),
+        (Answer("red", 0, 10**12), "counted 1000000000000 tokens; a count is from 0 to 2147483647"),
     ],
 )
 def test_an_answer_that_is_no_text_is_a_void_trial(
