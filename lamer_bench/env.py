@@ -16,6 +16,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import gymnasium
 from gymnasium.spaces import Text
+from gymnasium.utils import RecordConstructorArgs
 
 from lamer_bench import registry
 from lamer_bench.errors import SettingError, TaskError, UnknownNameError
@@ -239,7 +240,7 @@ class TextEnv(gymnasium.Env[str, str]):
         return self._observation if self.render_mode == "ansi" else None
 
 
-class MultiEpisode(gymnasium.Wrapper[str, str, str, str]):
+class MultiEpisode(gymnasium.Wrapper[str, str, str, str], RecordConstructorArgs):
     """A whole trial as one Gymnasium episode: up to k attempts at the same task.
 
     The wrapped environment must be a `TextEnv` (wrappers in between are fine). When an attempt
@@ -253,7 +254,8 @@ class MultiEpisode(gymnasium.Wrapper[str, str, str, str]):
             raise SettingError("MultiEpisode wraps text environments of lamer-bench only.")
         if episodes < 1:
             raise SettingError(f"A trial has at least 1 episode, not {episodes}.")
-        super().__init__(env)
+        RecordConstructorArgs.__init__(self, episodes=episodes)
+        gymnasium.Wrapper.__init__(self, env)
         self.num_episodes = episodes
         self._episode = 0
 

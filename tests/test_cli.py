@@ -339,7 +339,7 @@ def test_a_run_that_is_interrupted_says_how_to_go_on(tmp_path: Path) -> None:
         assert process.poll() is None
         time.sleep(0.01)
     process.send_signal(signal.SIGINT)
-    _, error = process.communicate(timeout=10)
+    _, error = process.communicate(timeout=300)
     assert process.returncode == 130
     assert "Stopped; " in error
     assert "of 200 trials are kept. Go on with: lamer-bench run" in error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -102,10 +103,11 @@ def test_an_address_is_understood_in_its_usual_forms(serve: Serve, ending: str) 
 
 
 def test_many_requests_are_in_flight_and_answers_keep_their_order(serve: Serve) -> None:
+    together = threading.Barrier(8, timeout=60)  # no reply before eight requests are there
+
     def echo(received: Received) -> Reply:
-        reply = completion(received.prompt)
-        reply.delay_seconds = 0.05
-        return reply
+        together.wait()
+        return completion(received.prompt)
 
     server = serve(echo)
     prompts = [str(number) for number in range(24)]
@@ -205,8 +207,7 @@ def test_pauses_double_and_the_server_may_ask_for_more(serve: Serve) -> None:
     times = [received.arrived for received in server.received]
     pauses = [later - earlier for earlier, later in pairwise(times)]
     assert len(pauses) == 4
-    for pause, least in zip(pauses, (0.05, 0.1, 0.2, 0.5), strict=True):
-        assert least <= pause < 2 * least + 0.3
+    assert all(pause >= least for pause, least in zip(pauses, (0.05, 0.1, 0.2, 0.5), strict=True))
 
 
 def test_a_server_that_asks_for_more_time_than_there_is_gets_no_second_try(serve: Serve) -> None:
@@ -217,14 +218,14 @@ def test_a_server_that_asks_for_more_time_than_there_is_gets_no_second_try(serve
     assert len(server.received) == 1
 
 
-@pytest.mark.parametrize("reply", [Reply(delay_seconds=5), Reply(b"x" * 99, drip_seconds=0.1)])
+@pytest.mark.parametrize("reply", [Reply(delay_seconds=60), Reply(b"x" * 99, drip_seconds=2)])
 def test_a_slow_answer_costs_its_own_time_only(serve: Serve, reply: Reply) -> None:
     server = serve(lambda received: reply if received.prompt == "slow" else "yes")
     started = time.monotonic()
-    good, slow = ask(endpoint(server, timeout_seconds=0.5), "go", "slow")
-    assert time.monotonic() - started < 3
+    good, slow = ask(endpoint(server, timeout_seconds=5), "go", "slow")
+    assert time.monotonic() - started < 45
     assert good == Answer("yes", 7, 3)
-    assert "no answer within 0.5 s" in str(slow) or "too slowly" in str(slow)
+    assert "no answer within 5 s" in str(slow) or "too slowly" in str(slow)
 
 
 def test_a_reply_without_end_is_not_read_to_its_end(serve: Serve) -> None:

@@ -145,7 +145,7 @@ def test_fresh_processes_batches_and_a_kill_give_one_content(tmp_path: Path) -> 
         stderr=subprocess.DEVNULL,
     )
     try:
-        for _ in range(1000):
+        for _ in range(30_000):
             if (trials.exists() and trials.stat().st_size) or process.poll() is not None:
                 break
             time.sleep(0.02)

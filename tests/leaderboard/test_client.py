@@ -164,6 +164,7 @@ def test_a_port_in_use_and_an_address_with_a_path_have_one_line(
     with socket.create_server(("127.0.0.1", 0)) as used:
         port = used.getsockname()[1]
         command = [sys.executable, "-m", "lamer_bench", "serve", "--port", str(port)]
+        command += ["--database-url", f"sqlite:///{tmp_path}/board.sqlite"]
         ended = subprocess.run(command, capture_output=True, text=True)
     said = ended.stderr
     assert ended.returncode == 2

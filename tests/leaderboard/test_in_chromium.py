@@ -22,6 +22,7 @@ if shutil.which("chromium") is None or shutil.which("chromedriver") is None:
 
 from selenium.webdriver.common.by import By  # noqa: E402
 from selenium.webdriver.common.keys import Keys  # noqa: E402
+from selenium.webdriver.support.expected_conditions import staleness_of  # noqa: E402
 from selenium.webdriver.support.ui import Select, WebDriverWait  # noqa: E402
 
 Driver = Any
@@ -67,7 +68,20 @@ def agents(driver: Driver) -> list[str]:
 
 
 def click(driver: Driver, words: str) -> None:
-    driver.find_element(By.LINK_TEXT, words).click()
+    follow(driver, driver.find_element(By.LINK_TEXT, words))
+
+
+def press(driver: Driver, button: str) -> None:
+    follow(driver, driver.find_element(By.CSS_SELECTOR, button))
+
+
+def follow(driver: Driver, element: Any) -> None:
+    """Click what leads to another page, and wait until that page is there."""
+    left = driver.find_element(By.TAG_NAME, "html")
+    element.click()
+    waiting = WebDriverWait(driver, 120)
+    waiting.until(staleness_of(left))
+    waiting.until(lambda page: page.execute_script("return document.readyState") == "complete")
 
 
 @pytest.mark.slow
@@ -108,17 +122,17 @@ def test_a_walk_from_an_empty_board_to_a_trajectory(
     click(driver, "pass@3 ↓")
     assert agents(driver) == ["Random", "Explorer"]
     Select(driver.find_element(By.NAME, "split")).select_by_visible_text("sealed")
-    driver.find_element(By.CSS_SELECTOR, ".filters button").click()
+    press(driver, ".filters button")
     assert agents(driver) == ["Random"]
     picture(driver, "sealed")
     Select(driver.find_element(By.NAME, "split")).select_by_visible_text("test")
     Select(driver.find_element(By.NAME, "kind")).select_by_visible_text("prompting")
-    driver.find_element(By.CSS_SELECTOR, ".filters button").click()
+    press(driver, ".filters button")
     assert agents(driver) == []
     driver.get(f"{url}/?family=minesweeper&level=easy")
     for box in driver.find_elements(By.NAME, "entries"):
         box.click()
-    driver.find_element(By.CSS_SELECTOR, ".actions button").click()
+    press(driver, ".actions button")
     assert "told apart" in text(driver)
     picture(driver, "comparison")
 

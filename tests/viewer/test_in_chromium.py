@@ -8,7 +8,6 @@ import os
 import re
 import shutil
 import statistics
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -111,13 +110,15 @@ def test_the_table_lists_the_trials_and_filters_them(driver: Driver, file: Path)
 
 
 def test_filters_by_result_agree_with_the_rows(driver: Driver, file: Path) -> None:
-    for result, expected in (("won-1", "won in episode 1"), ("lost", "lost")):
+    for result, expected in (("won-3", "won in episode 3"), ("lost", "lost")):
         visit(driver, file.as_uri(), f"#result={result}")
         wait(driver, ".filters")
         shown = {row.text for row in all_of(driver, ".rows tbody td:nth-child(5)")}
-        assert shown <= {expected}
+        assert shown == {expected}
     visit(driver, file.as_uri(), "#invalid=1")
-    assert all(int(cell.text) > 0 for cell in all_of(driver, ".rows tbody td:nth-child(7)"))
+    invalid = [int(cell.text) for cell in all_of(driver, ".rows tbody td:nth-child(7)")]
+    assert invalid
+    assert min(invalid) > 0
 
 
 def test_a_trial_shows_its_episodes_side_by_side_with_the_reflections_between(
@@ -273,26 +274,34 @@ def test_a_served_run_opens_its_trials(driver: Driver, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_ten_thousand_turns_open_within_two_seconds(driver: Driver, tmp_path: Path) -> None:
-    path, content = write_page(
-        write_example(tmp_path / "run", "sokoban-hard", tasks=85), tmp_path / "view.html"
-    )
-    assert content.num_turns >= 10_000
-    visit(driver, path.as_uri())
-    wait(driver, ".rows")
-    opened = driver.execute_script(
-        "return performance.getEntriesByType('navigation')[0].loadEventEnd"
-    )
-    assert opened < 2_000  # milliseconds
-    started = time.monotonic()
-    driver.execute_script("openTrial(100)")
-    wait(driver, ".episodes")
-    assert time.monotonic() - started < 2.0
-    frames = driver.execute_async_script(STEP_THROUGH)
-    assert len(frames) >= STEPS
-    # milliseconds, with room for a busy machine: about 60 were measured; all trials drawn anew for
-    # each key take seconds
-    assert statistics.median(frames) < 500
+def test_ten_thousand_turns_open_and_step_about_as_fast_as_a_few(
+    driver: Driver, tmp_path: Path
+) -> None:
+    """`pytest -s` shows the times."""
+
+    def times(tasks: int) -> tuple[int, float, float]:
+        """Turns, and milliseconds until they are shown and from key to key."""
+        path, content = write_page(
+            write_example(tmp_path / f"run-{tasks}", "sokoban-hard", tasks=tasks),
+            tmp_path / f"{tasks}.html",
+        )
+        visit(driver, path.as_uri())
+        wait(driver, ".rows")
+        opened = driver.execute_script(
+            "return performance.getEntriesByType('navigation')[0].loadEventEnd"
+        )
+        driver.execute_script("openTrial(1)")
+        wait(driver, ".episodes")
+        frames = driver.execute_async_script(STEP_THROUGH)
+        assert len(frames) >= STEPS
+        return content.num_turns, opened, statistics.median(frames)
+
+    _, opened_few, step_few = times(2)
+    num_turns, opened, step = times(85)
+    print(f"{num_turns} turns: {opened:.0f} ms to open, {step:.0f} ms a key")
+    assert num_turns >= 10_000
+    assert opened < 20 * opened_few
+    assert step < 10 * step_few  # all trials drawn anew for each key take seconds
 
 
 STEPS = 40
