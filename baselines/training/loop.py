@@ -205,10 +205,10 @@ def train(settings: Any, credit: CreditFunction, out: str | Path) -> Path:
             log.write(step + 1, metrics)
         if (step + 1) % settings.checkpoint_steps == 0 or step + 1 == settings.steps:
             save(out, settings, policy, optimizer, step, processes)
-    if server:
-        server.forget()
     folder = out / "policy"
     policy.save(folder, training_facts(settings), processes.is_main)
+    if server:
+        server.forget()
     processes.wait()
     return folder
 
