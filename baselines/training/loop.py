@@ -24,13 +24,14 @@ import torch
 
 from baselines.local_model import Device
 from baselines.training.chat_policy import start_policy
-from baselines.training.checkpoint import load_checkpoint, save_checkpoint
+from baselines.training.checkpoint import diverged, load_checkpoint, save_checkpoint
 from baselines.training.credit import Credit
 from baselines.training.distributed import (
     ALONE,
     FILLER,
     Processes,
     WholeOptimizer,
+    own,
     own_device,
     whole,
 )
@@ -192,7 +193,7 @@ def train(settings: Any, credit: CreditFunction, out: str | Path) -> Path:
     processes.shard(policy)
     optimizer = make_optimizer(policy, settings)
     kept = [WholeOptimizer(optimizer)]
-    state = load_checkpoint(out, settings, policy, kept, policy.vocabulary)
+    state = load_checkpoint(out, settings, policy, kept, policy.vocabulary, policy.start)
     first = state.get("step", 0)
     processes.agree("the step to go on from", first)
     server = Server.connect(settings, policy, out, processes) if settings.rollout_url else None
@@ -222,17 +223,17 @@ def save(
     processes: Processes = ALONE,
 ) -> None:
     """Write the checkpoint after a step; raises `SettingError` where the policy is broken."""
-    if not all(whole(parameter).isfinite().all() for parameter in policy.parameters()):
+    if processes.some(not all(own(one).isfinite().all() for one in policy.parameters())):
         raise diverged(settings, step)
-    kept, position = [WholeOptimizer(optimizer)], {"step": step + 1}
-    save_checkpoint(out, settings, policy, kept, position, policy.vocabulary, processes.is_main)
-
-
-def diverged(settings: Any, step: int) -> SettingError:
-    """What to say when numbers stop being finite."""
-    return SettingError(
-        f"The loss, a gradient or a weight is not finite in step {step + 1}; the last checkpoint "
-        f"is from before. Lower learning_rate ({settings.learning_rate:g}) and give another --out."
+    save_checkpoint(
+        out,
+        settings,
+        policy,
+        [WholeOptimizer(optimizer)],
+        {"step": step + 1},
+        vocabulary=policy.vocabulary,
+        start=policy.start,
+        is_main=processes.is_main,
     )
 
 

@@ -186,6 +186,9 @@ class Policy:
         ``keeps_reference`` keeps what `reference` needs; ``temperature`` is that of the rollouts,
         at which probabilities are evaluated, too."""
         self.tokenizer = tokenizer
+        self.start = ""
+        """Names the weights that training leaves as they were, those beneath adapters or of a
+        reference; empty where there are none."""
         self.precision = precision
         self.micro_batch_tokens = micro_batch_tokens
         self.recomputes = gradient_checkpointing
@@ -265,12 +268,12 @@ class Policy:
         return hashlib.sha256(self.tokenizer.to_str().encode()).hexdigest()
 
     def state_dict(self) -> dict[str, torch.Tensor]:
-        """All that is trained, put together where processes share it."""
+        """All that is trained, put together in the main process where processes share it."""
         if not lora.has_adapters(self.model):
-            state: dict[str, torch.Tensor] = distributed.whole(self.network.state_dict())
+            state: dict[str, torch.Tensor] = distributed.whole_on_main(self.network.state_dict())
             return state
         named = self.network.named_parameters()
-        return {name: distributed.whole(p) for name, p in named if p.requires_grad}
+        return {name: distributed.whole_on_main(p) for name, p in named if p.requires_grad}
 
     def load_state_dict(self, state: Mapping[str, torch.Tensor]) -> None:
         """Take such weights back; raises `RuntimeError` where they are another network's."""
