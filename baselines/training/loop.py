@@ -23,7 +23,7 @@ import numpy as np
 import torch
 
 from baselines.local_model import Device
-from baselines.training.chat_policy import start_policy
+from baselines.training.chat_policy import ChatPolicy, start_policy
 from baselines.training.checkpoint import diverged, load_checkpoint, save_checkpoint
 from baselines.training.credit import Credit
 from baselines.training.distributed import (
@@ -40,6 +40,8 @@ from baselines.training.policy import Evaluation, Policy, Precision
 from baselines.training.returns import ReturnRule
 from baselines.training.rollouts import Rollout, Row, roll_out
 from baselines.training.served import Server
+from baselines.training.settings import Checked
+from baselines.training.vocabulary import check_vocabulary
 from lamer_bench import Task, TrialPlan, make
 from lamer_bench.agent import Memory
 from lamer_bench.errors import SettingError
@@ -50,7 +52,7 @@ ones."""
 
 
 @dataclass(frozen=True)
-class TrainSettings:
+class TrainSettings(Checked):
     """Settings that all algorithms share."""
 
     start: str
@@ -119,16 +121,12 @@ class TrainSettings:
     has_values: ClassVar[bool] = False
     """Whether there is a value head."""
 
-    def __post_init__(self) -> None:
-        self.check()
-
     @property
     def trials(self) -> int:
         """Trials on each task: the group."""
         return self.episodes_per_task // self.episodes
 
     def check(self) -> None:
-        """Raise `SettingError` for a value that cannot work."""
         for name in ("steps", "tasks", "minibatches", "checkpoint_steps", "episodes"):
             self.at_least(name, 1)
         for name in ("micro_batch_tokens", "max_tokens", "rollout_tokens"):
@@ -157,24 +155,6 @@ class TrainSettings:
                 f"{2 * self.episodes}, or use ppo."
             )
 
-    def at_least(self, name: str, low: float) -> None:
-        """Raise `SettingError` unless the setting is ``low`` or more."""
-        value = getattr(self, name)
-        if not (value >= low and math.isfinite(value)):
-            raise SettingError(f"{name} is {value}; it must be {low:g} or more.")
-
-    def above(self, name: str, low: float) -> None:
-        """Raise `SettingError` unless the setting is more than ``low``."""
-        value = getattr(self, name)
-        if not (value > low and math.isfinite(value)):
-            raise SettingError(f"{name} is {value}; it must be more than {low:g}.")
-
-    def within(self, name: str, low: float, high: float) -> None:
-        """Raise `SettingError` unless the setting is in [low, high]."""
-        value = getattr(self, name)
-        if not low <= value <= high:
-            raise SettingError(f"{name} is {value}; it must be between {low:g} and {high:g}.")
-
 
 CreditFunction = Callable[[Rollout, Any], Credit]
 """A rollout and the algorithm's settings -> what the update needs of each row."""
@@ -187,8 +167,10 @@ def train(settings: Any, credit: CreditFunction, out: str | Path) -> Path:
     or a gradient stops being finite; the last checkpoint is then as it was.
     """
     out = Path(out)
-    references(settings)  # an unknown environment stops here
+    named = references(settings)  # an unknown environment stops here
     policy = start_policy(settings, own_device(settings.device))
+    if not isinstance(policy, ChatPolicy):
+        check_vocabulary(policy.tokenizer, named.values())
     processes = Processes.join(policy.device)
     processes.shard(policy)
     optimizer = make_optimizer(policy, settings)

@@ -18,20 +18,17 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import torch
-from safetensors import SafetensorError
 from tokenizers import Tokenizer
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
-from transformers import AutoModelForCausalLM
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from baselines.language_agent import Generator, Written, write
 from baselines.training import distributed, lora, prefixes
 from baselines.training.generator import PrefixGenerator
-from baselines.training.model import save_policy
+from baselines.training.model import load_policy, save_policy
 from baselines.training.rollouts import Row, Writer
 from lamer_bench.agent import View
-from lamer_bench.errors import SettingError
 
 Precision = Literal["auto", "float32", "bfloat16"]
 """``auto``: bfloat16 for a chat model on a GPU that has it, else float32."""
@@ -222,20 +219,7 @@ class Policy:
     ) -> Policy:
         """Read a folder in Hugging Face's layout, weights in float32; ``options`` are those of the
         class. Raises `SettingError`."""
-        folder = Path(folder)
-        if not (folder / "config.json").exists() or not (folder / "tokenizer.json").exists():
-            raise SettingError(
-                f"There is no policy in {folder} (config.json, tokenizer.json). Give a policy's "
-                "folder, such as OUT/policy of `lamer-bench train supervised`."
-            )
-        try:
-            model = AutoModelForCausalLM.from_pretrained(
-                folder, dtype=torch.float32, local_files_only=True, attn_implementation="eager"
-            )
-        except (OSError, ValueError, SafetensorError) as error:
-            reason = str(error).partition("\n")[0]
-            raise SettingError(f"{folder} does not hold a language model: {reason}") from error
-        tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        model, tokenizer = load_policy(folder)
         return cls(model.to(device or "cpu"), tokenizer, **options)
 
     @property

@@ -24,6 +24,7 @@ from baselines.training.credit import Credit
 from baselines.training.lamer import Estimator, LamerSettings, credit, train_lamer
 from baselines.training.loop import fill_in, make_optimizer, plans, save, train
 from baselines.training.model import ModelSize, build_model, build_tokenizer, save_policy
+from baselines.training.muon import Muon
 from baselines.training.policy import Policy
 from baselines.training.rollouts import Rollout, roll_out
 from baselines.training.supervised import SupervisedSettings, train_supervised
@@ -157,6 +158,28 @@ def test_numbers_that_are_not_finite_stop_the_training_and_keep_the_checkpoint(
     assert torch.load(tmp_path / "checkpoint.pt", weights_only=False)["state"] == {"step": 1}
     train_lamer(settings, tmp_path)
     assert [line["step"] for line in curve(tmp_path)] == [1, 2, 3]
+
+
+def test_a_supervised_training_that_diverges_keeps_its_last_checkpoint(tmp_path: Path) -> None:
+    settings = replace(SUPERVISED, learning_rate=1e30, checkpoint_steps=1)
+    with pytest.raises(SettingError, match=r"not finite in step 2.*muon_rate \(0.02\)"):
+        train_supervised(settings, tmp_path)
+    content = torch.load(tmp_path / "checkpoint.pt", weights_only=False)
+    assert content["state"]["step"] == 1
+    assert [line["step"] for line in curve(tmp_path)] == [1]
+    assert all(value.isfinite().all() for value in content["model"].values())
+
+
+def test_a_supervised_training_saves_no_weights_that_are_not_finite(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def overflows(optimizer: Muon) -> None:
+        optimizer.param_groups[0]["params"][0].data[0] = float("inf")
+
+    monkeypatch.setattr(Muon, "step", overflows)
+    with pytest.raises(SettingError, match="a weight is not finite in step 1"):
+        train_supervised(replace(SUPERVISED, checkpoint_steps=1), tmp_path)
+    assert not (tmp_path / "checkpoint.pt").exists()
 
 
 def test_weights_that_are_not_finite_are_not_saved(start: Path, tmp_path: Path) -> None:
