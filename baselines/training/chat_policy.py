@@ -28,6 +28,7 @@ from baselines.local_model import (
     could_be_on_hub,
     is_small,
     load_pretrained,
+    weights_digest,
 )
 from baselines.training import distributed, lora
 from baselines.training.model import asdict_or_text
@@ -182,6 +183,13 @@ def start_policy(settings: Any, device: torch.device) -> Policy:
 
     A small policy is on the CPU, whatever the device of chat policies is.
     """
+    policy = _loaded(settings, device)
+    if settings.lora_rank or settings.reference_kl:
+        policy.start = weights_digest(settings.start)
+    return policy
+
+
+def _loaded(settings: Any, device: torch.device) -> Policy:
     options: dict[str, Any] = {
         "value_head": settings.has_values,
         "precision": "float32" if settings.precision == "auto" else settings.precision,

@@ -16,6 +16,7 @@ from dataclasses import MISSING, Field, fields, is_dataclass
 from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
 
+from baselines.training.distributed import is_first, launched_here
 from baselines.training.gigpo import GigpoSettings, train_gigpo
 from baselines.training.grpo import GrpoSettings, train_grpo
 from baselines.training.lamer import LamerSettings, train_lamer
@@ -35,8 +36,9 @@ ALGORITHMS: dict[str, tuple[type, Callable[[Any, Path], Path]]] = {
 }
 
 
-def main(arguments: Sequence[str]) -> dict[str, Any]:
-    """Train as the arguments say; returns where the policy is and what it was trained with."""
+def main(arguments: Sequence[str]) -> dict[str, Any] | None:
+    """Train as the arguments say; returns where the policy is and what it was trained with, of
+    several processes in the first alone."""
     parser = build_parser()
     options = vars(parser.parse_args(arguments))
     algorithm, out, threads = options.pop("algorithm"), options.pop("out"), options.pop("threads")
@@ -53,6 +55,8 @@ def main(arguments: Sequence[str]) -> dict[str, Any]:
     )
     with session(algorithm, settings, tensorboard=tensorboard):
         folder = train(settings, out)
+    if not is_first():
+        return None
     return {"algorithm": algorithm, "policy": str(folder), "out": str(out)}
 
 
@@ -71,7 +75,10 @@ def build_parser() -> argparse.ArgumentParser:
             "--out", type=Path, required=True, help="folder for checkpoints, log and policy"
         )
         command.add_argument(
-            "--threads", type=int, default=os.cpu_count() or 1, help="torch's CPU threads"
+            "--threads",
+            type=int,
+            default=max(1, (os.cpu_count() or 1) // launched_here()),
+            help="torch's CPU threads in each process",
         )
         command.add_argument("--json", action="store_true", help="print one JSON object at the end")
         command.add_argument(
@@ -130,9 +137,15 @@ def _from_json(kind: Any) -> Callable[[str], Any]:
     def read(text: str) -> Any:
         try:
             value = json.loads(text)
+            if not isinstance(value, dict):
+                raise TypeError('it must be an object, as {"name": 1}')
             return kind(**value) if is_dataclass(kind) else value
-        except (json.JSONDecodeError, TypeError) as error:
-            raise SettingError(f"{text!r} is not JSON for this setting: {error}.") from error
+        except (json.JSONDecodeError, TypeError, SettingError) as error:
+            # argparse shows the text of no other error
+            reason = str(error).rstrip(".")
+            raise argparse.ArgumentTypeError(
+                f"{text!r} does not fit this setting, which is JSON: {reason}."
+            ) from error
 
     read.__name__ = "JSON"
     return read

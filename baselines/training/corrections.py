@@ -15,10 +15,12 @@ from typing import Literal
 
 from tokenizers import Tokenizer
 
+from baselines.adapters import weight_files
 from baselines.language_agent import write
-from baselines.models import SmallModel
+from baselines.models import SmallModel, load_tokenizer
 from baselines.training.demonstrations import Demonstration, Population, Teacher, begin, mark
 from lamer_bench import Answer
+from lamer_bench.errors import SettingError
 
 IN_FLIGHT = 256
 """Trials that are played side by side."""
@@ -30,6 +32,20 @@ class Corrected:
     """A policy whose trials are marked by teachers."""
 
     def __init__(self, folder: str | Path, temperature: float, tokenizer: Tokenizer) -> None:
+        """Raises `SettingError` for a policy that would read ``tokenizer``'s numbers as other
+        words."""
+        if not all(file.exists() for file in weight_files(folder)):
+            raise SettingError(
+                f"There is no policy in {folder} to play the trials. Give --player a policy's "
+                "folder, such as OUT/policy of a training."
+            )
+        words, known = load_tokenizer(folder).get_vocab(), tokenizer.get_vocab()
+        if words != known:
+            raise SettingError(
+                f"The player in {folder} has another vocabulary ({len(words)} tokens) than this "
+                f"training ({len(known)} tokens). Give the player as --start, too, or a --player "
+                "of the training's vocabulary."
+            )
         self.model = SmallModel.from_folder(folder)
         self.temperature = temperature
         self.tokenizer = tokenizer

@@ -24,7 +24,9 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from baselines.prompts import CLOSING_TAGS, compact, spoken
+from baselines.training.settings import Checked
 from lamer_bench import Answer, Ask, Task, TrialPlan, View, make, play
+from lamer_bench.errors import SettingError
 
 INVALID_SHARE = 0.01
 """Share of turns answered with something that is not an action, so that the hint is known too."""
@@ -35,13 +37,17 @@ Choice = Mapping[str, float]
 
 
 @dataclass(frozen=True)
-class Population:
+class Population(Checked):
     """What the players of a population do, 0..1 each."""
 
     remember: float = 1.0
     """Share that uses what earlier attempts have shown."""
     slip: float = 0.0
     """Chance of a decision to be random, whoever decides."""
+
+    def check(self) -> None:
+        self.within("remember", 0.0, 1.0)
+        self.within("slip", 0.0, 1.0)
 
     def mixed(
         self, remembering: Sequence[T], forgetting: Sequence[T], any_of: Sequence[T]
@@ -181,12 +187,22 @@ def mark(
     reply = spoken(view, "act", " " + " ".join(written))
     if not decision.choices:
         return None, reply
-    answer = tuple(tokenizer.token_to_id(token) for token in written)
+    answer = tuple(_known(tokenizer, token) for token in written)
     targets = tuple(
-        {tokenizer.token_to_id(token): share for token, share in choice.items()}
+        {_known(tokenizer, token): share for token, share in choice.items()}
         for choice in decision.choices
     )
     return Demonstration("act", prompt, answer, targets, decision.maps), reply
+
+
+def _known(tokenizer: Tokenizer, token: str) -> int:
+    number = tokenizer.token_to_id(token)
+    if number is None:
+        raise SettingError(
+            f"The teacher answers with {token!r}, which is not in the start's vocabulary. Give a "
+            "--start that was trained on this family, or none."
+        )
+    return int(number)
 
 
 def batches(

@@ -218,6 +218,16 @@ def launched() -> int:
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
+def launched_here() -> int:
+    """How many of them are on this machine."""
+    return int(os.environ.get("LOCAL_WORLD_SIZE", launched()))
+
+
+def is_first() -> bool:
+    """True for the process that prints results, also before it has met the others."""
+    return launched() == 1 or int(os.environ.get("RANK", "0")) == 0
+
+
 def local_rank() -> int:
     """This process's number on its machine."""
     return int(os.environ.get("LOCAL_RANK", "0"))
@@ -232,16 +242,28 @@ def own_device(device: Device) -> torch.device:
     return torch.device("cuda", local_rank())
 
 
-def whole(value: Any) -> Any:
-    """A tensor, or whatever holds tensors, with sharded ones put together; every process must ask
-    for it."""
+def whole(value: Any, is_kept: bool = True) -> Any:
+    """A tensor, or whatever holds tensors, with sharded ones put together on the CPU, one after the
+    other: a GPU that holds its part may not hold all. Every process must ask for it; one that does
+    not keep it gets empty tensors in their place."""
     if isinstance(value, DTensor):
-        return value.full_tensor().detach()
+        full = value.full_tensor().detach()
+        return full.cpu() if is_kept else torch.empty(0)
     if isinstance(value, Mapping):
-        return {name: whole(one) for name, one in value.items()}
+        return {name: whole(one, is_kept) for name, one in value.items()}
     if isinstance(value, list):
-        return [whole(one) for one in value]
+        return [whole(one, is_kept) for one in value]
     return value.detach() if isinstance(value, torch.Tensor) else value
+
+
+def whole_on_main(value: Any) -> Any:
+    """`whole` for what the main process alone writes."""
+    return whole(value, is_kept=not distributed.is_initialized() or distributed.get_rank() == 0)
+
+
+def own(value: torch.Tensor) -> torch.Tensor:
+    """This process's part of a tensor; all of it where it is not sharded."""
+    return value.to_local() if isinstance(value, DTensor) else value
 
 
 def like(value: torch.Tensor, pattern: torch.Tensor) -> torch.Tensor:
@@ -260,8 +282,8 @@ class WholeOptimizer:
         self.optimizer = optimizer
 
     def state_dict(self) -> dict[str, Any]:
-        """Its state with whole tensors."""
-        state: dict[str, Any] = whole(self.optimizer.state_dict())
+        """Its state with whole tensors, in the main process."""
+        state: dict[str, Any] = whole_on_main(self.optimizer.state_dict())
         return state
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:

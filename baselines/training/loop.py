@@ -23,14 +23,15 @@ import numpy as np
 import torch
 
 from baselines.local_model import Device
-from baselines.training.chat_policy import start_policy
-from baselines.training.checkpoint import load_checkpoint, save_checkpoint
+from baselines.training.chat_policy import ChatPolicy, start_policy
+from baselines.training.checkpoint import diverged, load_checkpoint, save_checkpoint
 from baselines.training.credit import Credit
 from baselines.training.distributed import (
     ALONE,
     FILLER,
     Processes,
     WholeOptimizer,
+    own,
     own_device,
     whole,
 )
@@ -39,6 +40,8 @@ from baselines.training.policy import Evaluation, Policy, Precision
 from baselines.training.returns import ReturnRule
 from baselines.training.rollouts import Rollout, Row, roll_out
 from baselines.training.served import Server
+from baselines.training.settings import Checked
+from baselines.training.vocabulary import check_vocabulary
 from lamer_bench import Task, TrialPlan, make
 from lamer_bench.agent import Memory
 from lamer_bench.errors import SettingError
@@ -49,7 +52,7 @@ ones."""
 
 
 @dataclass(frozen=True)
-class TrainSettings:
+class TrainSettings(Checked):
     """Settings that all algorithms share."""
 
     start: str
@@ -118,16 +121,12 @@ class TrainSettings:
     has_values: ClassVar[bool] = False
     """Whether there is a value head."""
 
-    def __post_init__(self) -> None:
-        self.check()
-
     @property
     def trials(self) -> int:
         """Trials on each task: the group."""
         return self.episodes_per_task // self.episodes
 
     def check(self) -> None:
-        """Raise `SettingError` for a value that cannot work."""
         for name in ("steps", "tasks", "minibatches", "checkpoint_steps", "episodes"):
             self.at_least(name, 1)
         for name in ("micro_batch_tokens", "max_tokens", "rollout_tokens"):
@@ -156,24 +155,6 @@ class TrainSettings:
                 f"{2 * self.episodes}, or use ppo."
             )
 
-    def at_least(self, name: str, low: float) -> None:
-        """Raise `SettingError` unless the setting is ``low`` or more."""
-        value = getattr(self, name)
-        if not (value >= low and math.isfinite(value)):
-            raise SettingError(f"{name} is {value}; it must be {low:g} or more.")
-
-    def above(self, name: str, low: float) -> None:
-        """Raise `SettingError` unless the setting is more than ``low``."""
-        value = getattr(self, name)
-        if not (value > low and math.isfinite(value)):
-            raise SettingError(f"{name} is {value}; it must be more than {low:g}.")
-
-    def within(self, name: str, low: float, high: float) -> None:
-        """Raise `SettingError` unless the setting is in [low, high]."""
-        value = getattr(self, name)
-        if not low <= value <= high:
-            raise SettingError(f"{name} is {value}; it must be between {low:g} and {high:g}.")
-
 
 CreditFunction = Callable[[Rollout, Any], Credit]
 """A rollout and the algorithm's settings -> what the update needs of each row."""
@@ -186,13 +167,15 @@ def train(settings: Any, credit: CreditFunction, out: str | Path) -> Path:
     or a gradient stops being finite; the last checkpoint is then as it was.
     """
     out = Path(out)
-    references(settings)  # an unknown environment stops here
+    named = references(settings)  # an unknown environment stops here
     policy = start_policy(settings, own_device(settings.device))
+    if not isinstance(policy, ChatPolicy):
+        check_vocabulary(policy.tokenizer, named.values())
     processes = Processes.join(policy.device)
     processes.shard(policy)
     optimizer = make_optimizer(policy, settings)
     kept = [WholeOptimizer(optimizer)]
-    state = load_checkpoint(out, settings, policy, kept, policy.vocabulary)
+    state = load_checkpoint(out, settings, policy, kept, policy.vocabulary, policy.start)
     first = state.get("step", 0)
     processes.agree("the step to go on from", first)
     server = Server.connect(settings, policy, out, processes) if settings.rollout_url else None
@@ -205,10 +188,10 @@ def train(settings: Any, credit: CreditFunction, out: str | Path) -> Path:
             log.write(step + 1, metrics)
         if (step + 1) % settings.checkpoint_steps == 0 or step + 1 == settings.steps:
             save(out, settings, policy, optimizer, step, processes)
-    if server:
-        server.forget()
     folder = out / "policy"
     policy.save(folder, training_facts(settings), processes.is_main)
+    if server:
+        server.forget()
     processes.wait()
     return folder
 
@@ -222,17 +205,17 @@ def save(
     processes: Processes = ALONE,
 ) -> None:
     """Write the checkpoint after a step; raises `SettingError` where the policy is broken."""
-    if not all(whole(parameter).isfinite().all() for parameter in policy.parameters()):
+    if processes.some(not all(own(one).isfinite().all() for one in policy.parameters())):
         raise diverged(settings, step)
-    kept, position = [WholeOptimizer(optimizer)], {"step": step + 1}
-    save_checkpoint(out, settings, policy, kept, position, policy.vocabulary, processes.is_main)
-
-
-def diverged(settings: Any, step: int) -> SettingError:
-    """What to say when numbers stop being finite."""
-    return SettingError(
-        f"The loss, a gradient or a weight is not finite in step {step + 1}; the last checkpoint "
-        f"is from before. Lower learning_rate ({settings.learning_rate:g}) and give another --out."
+    save_checkpoint(
+        out,
+        settings,
+        policy,
+        [WholeOptimizer(optimizer)],
+        {"step": step + 1},
+        vocabulary=policy.vocabulary,
+        start=policy.start,
+        is_main=processes.is_main,
     )
 
 

@@ -14,13 +14,21 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from tokenizers import Regex, Tokenizer
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Split
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers import (
+    AutoModelForCausalLM,
+    LlamaConfig,
+    LlamaForCausalLM,
+    PreTrainedTokenizerFast,
+)
 
 from baselines import webshop_prompt
+from baselines.training.settings import Checked
+from lamer_bench.errors import SettingError
 
 _TOKEN = r"</?(?:action|remark)>|\([0-9]+,[0-9]+\)|[A-Za-z]+|[0-9]+|\n|[^\sA-Za-z0-9]"
 _SHOP_TOKEN = r"\n|\S+"
@@ -38,13 +46,22 @@ LARGEST_NUMBER = 64
 
 
 @dataclass(frozen=True)
-class ModelSize:
+class ModelSize(Checked):
     """Shape of the network."""
 
     width: int = 128
     layers: int = 4
     heads: int = 4
     mlp_width: int = 384
+
+    def check(self) -> None:
+        for name in ("width", "layers", "heads", "mlp_width"):
+            self.at_least(name, 1)
+        if self.width % (2 * self.heads):
+            raise SettingError(
+                f"width is {self.width} with {self.heads} heads; it must be a multiple of "
+                f"{2 * self.heads}."
+            )
 
 
 def build_tokenizer(family: str = "") -> Tokenizer:
@@ -116,9 +133,21 @@ def save_policy(
 
 
 def load_policy(folder: str | Path) -> tuple[LlamaForCausalLM, Tokenizer]:
-    """Read such a folder back, weights in float32."""
-    model = LlamaForCausalLM.from_pretrained(folder, dtype=torch.float32, local_files_only=True)
-    return model, Tokenizer.from_file(str(Path(folder) / "tokenizer.json"))
+    """Read such a folder back, weights in float32; raises `SettingError`."""
+    folder = Path(folder).expanduser()
+    if not (folder / "config.json").exists() or not (folder / "tokenizer.json").exists():
+        raise SettingError(
+            f"There is no policy in {folder} (config.json, tokenizer.json). Give a policy's "
+            "folder, such as OUT/policy of `lamer-bench train supervised`."
+        )
+    try:
+        model = AutoModelForCausalLM.from_pretrained(
+            folder, dtype=torch.float32, local_files_only=True, attn_implementation="eager"
+        )
+    except (OSError, ValueError, SafetensorError) as error:
+        reason = str(error).partition("\n")[0]
+        raise SettingError(f"{folder} does not hold a language model: {reason}") from error
+    return model, Tokenizer.from_file(str(folder / "tokenizer.json"))
 
 
 def asdict_or_text(value: object) -> object:

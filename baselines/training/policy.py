@@ -18,20 +18,17 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import torch
-from safetensors import SafetensorError
 from tokenizers import Tokenizer
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
-from transformers import AutoModelForCausalLM
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from baselines.language_agent import Generator, Written, write
 from baselines.training import distributed, lora, prefixes
 from baselines.training.generator import PrefixGenerator
-from baselines.training.model import save_policy
+from baselines.training.model import load_policy, save_policy
 from baselines.training.rollouts import Row, Writer
 from lamer_bench.agent import View
-from lamer_bench.errors import SettingError
 
 Precision = Literal["auto", "float32", "bfloat16"]
 """``auto``: bfloat16 for a chat model on a GPU that has it, else float32."""
@@ -186,6 +183,9 @@ class Policy:
         ``keeps_reference`` keeps what `reference` needs; ``temperature`` is that of the rollouts,
         at which probabilities are evaluated, too."""
         self.tokenizer = tokenizer
+        self.start = ""
+        """Names the weights that training leaves as they were, those beneath adapters or of a
+        reference; empty where there are none."""
         self.precision = precision
         self.micro_batch_tokens = micro_batch_tokens
         self.recomputes = gradient_checkpointing
@@ -219,20 +219,7 @@ class Policy:
     ) -> Policy:
         """Read a folder in Hugging Face's layout, weights in float32; ``options`` are those of the
         class. Raises `SettingError`."""
-        folder = Path(folder)
-        if not (folder / "config.json").exists() or not (folder / "tokenizer.json").exists():
-            raise SettingError(
-                f"There is no policy in {folder} (config.json, tokenizer.json). Give a policy's "
-                "folder, such as OUT/policy of `lamer-bench train supervised`."
-            )
-        try:
-            model = AutoModelForCausalLM.from_pretrained(
-                folder, dtype=torch.float32, local_files_only=True, attn_implementation="eager"
-            )
-        except (OSError, ValueError, SafetensorError) as error:
-            reason = str(error).partition("\n")[0]
-            raise SettingError(f"{folder} does not hold a language model: {reason}") from error
-        tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        model, tokenizer = load_policy(folder)
         return cls(model.to(device or "cpu"), tokenizer, **options)
 
     @property
@@ -265,12 +252,12 @@ class Policy:
         return hashlib.sha256(self.tokenizer.to_str().encode()).hexdigest()
 
     def state_dict(self) -> dict[str, torch.Tensor]:
-        """All that is trained, put together where processes share it."""
+        """All that is trained, put together in the main process where processes share it."""
         if not lora.has_adapters(self.model):
-            state: dict[str, torch.Tensor] = distributed.whole(self.network.state_dict())
+            state: dict[str, torch.Tensor] = distributed.whole_on_main(self.network.state_dict())
             return state
         named = self.network.named_parameters()
-        return {name: distributed.whole(p) for name, p in named if p.requires_grad}
+        return {name: distributed.whole_on_main(p) for name, p in named if p.requires_grad}
 
     def load_state_dict(self, state: Mapping[str, torch.Tensor]) -> None:
         """Take such weights back; raises `RuntimeError` where they are another network's."""

@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import secrets
 import shutil
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from random import Random
@@ -79,24 +80,28 @@ class Server:
         is_main = self.processes.is_main
         lora.save_adapter(self.policy.model, self.folder / name, base, distributed.whole, is_main)
         if is_main:
-            self._tell("load_lora_adapter", lora_name=name, lora_path=str(self.folder / name))
+            try:
+                self._tell("load_lora_adapter", lora_name=name, lora_path=str(self.folder / name))
+            except AgentError as error:
+                raise AgentError(f"{error}. The server takes no adapters. {WAY_OUT}") from error
         self.forget()
         self._loaded = name
         self.processes.wait()
         return ChatWriter(self.policy, ServedModel(self.endpoint, name, self.policy))
 
     def forget(self) -> None:
-        """Have the server drop the last adapters, and delete them."""
+        """Have the server drop the last adapters, and delete them; one that was started again does
+        not know them and refuses, which does no harm."""
         if self._loaded and self.processes.is_main:
-            self._tell("unload_lora_adapter", lora_name=self._loaded)
+            try:
+                self._tell("unload_lora_adapter", lora_name=self._loaded)
+            except AgentError as error:
+                print(f"Adapters {self._loaded} were not unloaded: {error}", file=sys.stderr)
             shutil.rmtree(self.folder / self._loaded)
         self._loaded = ""
 
     def _tell(self, path: str, **body: str) -> None:
-        try:
-            _all(self.endpoint, path, [body], lambda content: content)
-        except AgentError as error:
-            raise AgentError(f"{error}. The server takes no adapters. {WAY_OUT}") from error
+        _all(self.endpoint, path, [body], lambda content: content)
 
 
 class ServedModel:

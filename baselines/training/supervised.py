@@ -18,9 +18,10 @@ from torch.nn import functional as F
 from transformers import LlamaForCausalLM
 
 from baselines.local_model import Device, choose_device
-from baselines.training.checkpoint import load_checkpoint, save_checkpoint
+from baselines.training.checkpoint import diverged, load_checkpoint, save_checkpoint
 from baselines.training.corrections import Corrected
 from baselines.training.demonstrations import Batch, Population, Rows, batches, demonstrate
+from baselines.training.distributed import launched
 from baselines.training.log import TrainingLog
 from baselines.training.model import (
     LARGEST_BOARD,
@@ -31,7 +32,9 @@ from baselines.training.model import (
     save_policy,
 )
 from baselines.training.muon import Muon
+from baselines.training.settings import Checked
 from baselines.training.teachers import TEACHERS
+from baselines.training.vocabulary import check_vocabulary
 from lamer_bench import make
 from lamer_bench.errors import SettingError
 from lamer_bench.registry import ENVIRONMENTS
@@ -44,7 +47,7 @@ MAPS = 3
 
 
 @dataclass(frozen=True)
-class SupervisedSettings:
+class SupervisedSettings(Checked):
     """Settings of the supervised start."""
 
     start: str = ""
@@ -95,14 +98,43 @@ class SupervisedSettings:
     seed: int = 0
     """Of the first weights and of the demonstrations' order."""
 
+    def check(self) -> None:
+        for name in ("steps", "batch_size", "reflections", "chunk_trials", "checkpoint_steps"):
+            self.at_least(name, 1)
+        for name in ("warmup_steps", "first_chunk", "weight_decay", "player_temperature"):
+            self.at_least(name, 0)
+        for name in ("learning_rate", "muon_rate"):
+            self.above(name, 0.0)
+        if not self.environments:
+            raise SettingError(
+                'environments is empty. Name at least one and its share: {"minesweeper-easy": 1}.'
+            )
+        for name, share in self.environments.items():
+            if not (isinstance(share, int) and share >= 1):
+                raise SettingError(
+                    f"The share of {name} in environments is {share!r}; it must be a whole number, "
+                    "1 or more."
+                )
+
 
 def train_supervised(settings: SupervisedSettings, out: str | Path) -> Path:
-    """Train, or go on from ``out``'s checkpoint; returns the policy's folder."""
+    """Train, or go on from ``out``'s checkpoint; returns the policy's folder.
+
+    Raises `SettingError` before anything is trained where a setting cannot work, and where a loss,
+    a gradient or a weight stops being finite; the last checkpoint is then as it was.
+    """
     out = Path(out)
+    if launched() > 1:
+        raise SettingError(
+            f"The supervised start trains in one process, and {launched()} were launched. Start it "
+            "without torchrun; --threads says how many cores it uses."
+        )
+    family = _family(settings)
     if settings.start:
         model, tokenizer = load_policy(settings.start)
+        check_vocabulary(tokenizer, [one for e in settings.environments for one in levels_of(e)])
     else:
-        tokenizer = build_tokenizer(_family(settings))
+        tokenizer = build_tokenizer(family)
         model = build_model(tokenizer, settings.size, settings.seed)
     device = choose_device(settings.device)
     model.set_attn_implementation("eager")  # the fastest on a CPU for prompts of this length
@@ -139,6 +171,8 @@ def train_supervised(settings: SupervisedSettings, out: str | Path) -> Path:
                 reflected.loss.backward()
             num_tokens = acts.tokens.size + reflections.tokens.size
             norm = torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            if not torch.stack([acted.loss, reflected.loss, norm]).isfinite().all():
+                raise diverged(settings, step)
             for optimizer in optimizers:
                 optimizer.step()
                 optimizer.zero_grad(set_to_none=True)
@@ -155,6 +189,8 @@ def train_supervised(settings: SupervisedSettings, out: str | Path) -> Path:
                 },
             )
             if step % settings.checkpoint_steps == 0 or step == settings.steps:
+                if not all(parameter.isfinite().all() for parameter in model.parameters()):
+                    raise diverged(settings, step - 1)
                 save_checkpoint(
                     out,
                     settings,
@@ -261,8 +297,14 @@ def family_of(environment: str) -> str:
 
 
 def _family(settings: SupervisedSettings) -> str:
-    """The family whose vocabulary all environments of a training share."""
+    """The family whose vocabulary all environments of a training share; raises `SettingError` for
+    one without a teacher."""
     families = sorted({family_of(environment) for environment in settings.environments})
+    if unknown := [family for family in families if family not in TEACHERS]:
+        raise SettingError(
+            f"There is no teacher for {' and '.join(unknown)}. The supervised start is for "
+            f"environments of {', '.join(TEACHERS)}."
+        )
     if len(families) > 1 and "webshop" in families:
         raise SettingError(
             "WebShop has a vocabulary of its own: train it without "

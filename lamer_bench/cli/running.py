@@ -169,6 +169,8 @@ def train(context: typer.Context) -> None:
             'Install them: pip install "lamer-bench[train]"'
         ) from error
     result = training.main(context.args)
+    if result is None:  # of several processes the first prints it
+        return
     if "--json" in context.args:
         output.print_json(result)
     else:

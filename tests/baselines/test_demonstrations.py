@@ -15,6 +15,7 @@ from baselines.training.teachers import TEACHERS
 from baselines.training.teachers.sokoban import Solutions, _likely, _looks_good
 from lamer_bench import Task, make
 from lamer_bench.agent import PastEpisode, View
+from lamer_bench.errors import SettingError
 
 TOKENIZER = build_tokenizer()
 SIZE = ModelSize(width=16, layers=1, heads=2, mlp_width=32)
@@ -217,3 +218,17 @@ def test_a_policys_own_trials_are_marked_by_the_teacher(tmp_path: Path) -> None:
     assert [one.prompt for one in greedy.demonstrate(trials, Population())] != [
         one.prompt for one in shown
     ]
+
+
+def test_a_player_of_another_vocabulary_is_refused(tmp_path: Path) -> None:
+    # its numbers would stand for other words
+    with pytest.raises(SettingError, match=r"another vocabulary \(208 tokens\).*--start"):
+        Corrected("baselines/weights/minesweeper/supervised", 1.0, TOKENIZER)
+    with pytest.raises(SettingError, match=r"There is no policy in .*nowhere"):
+        Corrected(tmp_path / "nowhere", 1.0, TOKENIZER)
+
+
+def test_an_answer_that_the_vocabulary_lacks_is_named() -> None:
+    shop = build_tokenizer("webshop")
+    with pytest.raises(SettingError, match="not in the start's vocabulary"):
+        list(demonstrate("minesweeper-easy", 0, TEACHERS["minesweeper"], POPULATION, shop))

@@ -21,8 +21,9 @@ pytest.importorskip("peft", reason="peft is in the [train] extra")
 
 import torch
 from safetensors.torch import load_file
+from torch.distributed.tensor import Shard, distribute_tensor
 
-from baselines.training.distributed import Processes
+from baselines.training.distributed import Processes, own, whole, whole_on_main
 from baselines.training.loop import train
 from lamer_bench.errors import SettingError
 from tests.baselines.tiny_chat import tiny_chat
@@ -190,3 +191,23 @@ def test_what_a_launcher_wants_and_is_not_there_is_one_clear_line(
     monkeypatch.setattr(torch.distributed, "get_rank", lambda: 0)
     with pytest.raises(SettingError, match=fault):
         Processes.join(torch.device("cpu"))
+
+
+def test_of_what_is_put_together_only_the_main_process_keeps_a_copy(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    store = torch.distributed.HashStore()
+    torch.distributed.init_process_group("gloo", store=store, rank=0, world_size=1)
+    try:
+        mesh = torch.distributed.init_device_mesh("cpu", (1,))
+        sharded = distribute_tensor(torch.arange(4.0), mesh, [Shard(0)])
+        held = {"weights": [sharded], "step": torch.tensor(3.0), "name": "x"}
+        assert whole_on_main(held)["weights"][0].tolist() == [0, 1, 2, 3]
+        assert type(own(sharded)) is torch.Tensor
+        monkeypatch.setattr(torch.distributed, "get_rank", lambda *group: 1)
+        dropped = whole_on_main(held)
+        assert dropped["weights"][0].numel() == 0
+        assert (dropped["step"].item(), dropped["name"]) == (3.0, "x")
+        assert whole(held)["weights"][0].tolist() == [0, 1, 2, 3]
+    finally:
+        torch.distributed.destroy_process_group()

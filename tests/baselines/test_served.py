@@ -16,9 +16,11 @@ import torch
 
 from baselines.local_model import LocalModel
 from baselines.training.chat_policy import start_policy
+from baselines.training.credit import Credit
 from baselines.training.distributed import ALONE
 from baselines.training.lamer import LamerSettings, credit
 from baselines.training.loop import train
+from baselines.training.rollouts import Rollout
 from baselines.training.served import ServedModel, Server
 from lamer_bench.errors import AgentError, SettingError
 from tests.baselines.test_chat_policy import CPU, first_view, lamer_settings, spread
@@ -47,6 +49,8 @@ class FakeVllm:
             return Reply(b'{"detail": "Not Found"}', status=404)
         name = body["lora_name"]
         if path == "unload_lora_adapter":
+            if name not in self.adapters:
+                return Reply(b'{"error": {"message": "cannot be found"}}', status=404)
             del self.adapters[name]
             return Reply(b"Success: unloaded")
         assert path == "load_lora_adapter"
@@ -130,6 +134,23 @@ def test_a_training_rolls_out_on_the_server_and_learns_from_its_tokens(
     seeds = {(one.body["seed"], tuple(one.body["prompt"])) for one in asked}
     assert len(seeds) == len(asked) > 8
     assert len({one.body["model"] for one in asked}) == 2
+
+
+def test_a_server_that_was_started_again_does_not_end_the_training(
+    start: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    vllm = FakeVllm(start)
+
+    def starts_again(rollout: Rollout, chosen: Any) -> Credit:
+        vllm.adapters.clear()
+        return spread(rollout, chosen)
+
+    with ChatServer(vllm.answer).running() as server:
+        folder = train(settings(start, server.base_url), starts_again, tmp_path / "out")
+    assert (folder / "adapter" / "adapter_model.safetensors").exists()
+    assert len(vllm.loaded) == 2
+    assert capsys.readouterr().err.count("were not unloaded") == 2
+    assert list((tmp_path / "out" / "rollout").iterdir()) == []
 
 
 def test_a_served_row_is_updated_like_one_that_was_sampled_here(

@@ -18,11 +18,13 @@ pytest.importorskip("torch", reason="torch is in the [train] extra")
 import torch
 from safetensors.numpy import load_file
 
+from baselines.training.checkpoint import MAY_CHANGE
 from baselines.training.cli import ALGORITHMS, build_parser, field_docs
 from baselines.training.credit import Credit
 from baselines.training.lamer import Estimator, LamerSettings, credit, train_lamer
 from baselines.training.loop import fill_in, make_optimizer, plans, save, train
 from baselines.training.model import ModelSize, build_model, build_tokenizer, save_policy
+from baselines.training.muon import Muon
 from baselines.training.policy import Policy
 from baselines.training.rollouts import Rollout, roll_out
 from baselines.training.supervised import SupervisedSettings, train_supervised
@@ -158,6 +160,28 @@ def test_numbers_that_are_not_finite_stop_the_training_and_keep_the_checkpoint(
     assert [line["step"] for line in curve(tmp_path)] == [1, 2, 3]
 
 
+def test_a_supervised_training_that_diverges_keeps_its_last_checkpoint(tmp_path: Path) -> None:
+    settings = replace(SUPERVISED, learning_rate=1e30, checkpoint_steps=1)
+    with pytest.raises(SettingError, match=r"not finite in step 2.*muon_rate \(0.02\)"):
+        train_supervised(settings, tmp_path)
+    content = torch.load(tmp_path / "checkpoint.pt", weights_only=False)
+    assert content["state"]["step"] == 1
+    assert [line["step"] for line in curve(tmp_path)] == [1]
+    assert all(value.isfinite().all() for value in content["model"].values())
+
+
+def test_a_supervised_training_saves_no_weights_that_are_not_finite(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def overflows(optimizer: Muon) -> None:
+        optimizer.param_groups[0]["params"][0].data[0] = float("inf")
+
+    monkeypatch.setattr(Muon, "step", overflows)
+    with pytest.raises(SettingError, match="a weight is not finite in step 1"):
+        train_supervised(replace(SUPERVISED, checkpoint_steps=1), tmp_path)
+    assert not (tmp_path / "checkpoint.pt").exists()
+
+
 def test_weights_that_are_not_finite_are_not_saved(start: Path, tmp_path: Path) -> None:
     settings = lamer_settings(start)
     policy = Policy.load(start)
@@ -192,6 +216,35 @@ def test_a_checkpoint_of_another_shape_is_refused(start: Path, tmp_path: Path) -
     save_policy(larger, tokenizer, moved, {})
     with pytest.raises(SettingError, match="another shape than the start's"):
         train_lamer(settings, tmp_path / "out")
+
+
+def test_adapters_do_not_go_on_over_another_start(start: Path, tmp_path: Path) -> None:
+    moved, out = tmp_path / "start", tmp_path / "out"
+    shutil.copytree(start, moved)
+    settings = replace(lamer_settings(moved), lora_rank=2, steps=1)
+    train_lamer(settings, out)
+    train_lamer(settings, out)
+    other = build_model(build_tokenizer(), SIZE, seed=5)
+    save_policy(other, build_tokenizer(), moved, {})
+    with pytest.raises(SettingError, match="over other weights than the start's"):
+        train_lamer(settings, out)
+    content = torch.load(out / "checkpoint.pt", weights_only=False)
+    del content["start"]  # as older ones were written
+    torch.save(content, out / "checkpoint.pt")
+    train_lamer(settings, out)
+
+
+def test_a_checkpoint_of_a_gpu_goes_on_without_one(
+    start: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = lamer_settings(start)
+    with monkeypatch.context() as gpu:
+        gpu.setattr(torch.serialization, "location_tag", lambda storage: "cuda:0")
+        gpu.setattr(torch.serialization, "normalize_storage_type", lambda kind: torch.FloatStorage)
+        save(tmp_path, settings, policy := Policy.load(start), make_optimizer(policy, settings), 0)
+    assert b"cuda:0" in (tmp_path / "checkpoint.pt").read_bytes()
+    train_lamer(settings, tmp_path)
+    assert [line["step"] for line in curve(tmp_path)] == [2, 3]
 
 
 def test_a_policys_folder_says_all_that_it_was_trained_with(start: Path, tmp_path: Path) -> None:
@@ -229,6 +282,23 @@ def test_other_settings_are_refused_on_resume(start: Path, tmp_path: Path) -> No
     train_lamer(replace(settings, steps=1), tmp_path)
     with pytest.raises(SettingError, match=r"other settings \(steps 1, now 3\)"):
         train_lamer(settings, tmp_path)
+
+
+def test_settings_of_memory_speed_and_place_may_change_on_resume(
+    start: Path, tmp_path: Path
+) -> None:
+    settings = replace(lamer_settings(start), steps=1)
+    train_lamer(settings, tmp_path)
+    changed = replace(
+        settings,
+        micro_batch_tokens=64,
+        gradient_checkpointing=True,
+        device="cpu",
+        checkpoint_steps=7,
+        rollout_tokens=64,
+    )
+    train_lamer(changed, tmp_path)
+    assert {field.name for field in fields(settings)} >= MAY_CHANGE
 
 
 def test_rollouts_do_not_depend_on_how_many_trials_are_in_flight(start: Path) -> None:
