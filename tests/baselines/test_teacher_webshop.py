@@ -257,7 +257,7 @@ SETTINGS = SupervisedSettings(
     steps=2,
     batch_size=8,
     reflections=2,
-    chunk_trials=8,
+    chunk_trials=24,
     size=ModelSize(width=32, layers=1, heads=2, mlp_width=64),
 )
 
