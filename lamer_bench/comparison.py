@@ -111,7 +111,7 @@ def compare_scores(a: Scores, b: Scores) -> Comparison:
     notes = []
     gain = entropy = None
     if a.gain is None or b.gain is None:
-        notes.append("The gain is not compared: it needs control episodes in both runs.")
+        notes.append("The gain is not compared: it needs k control episodes in both runs.")
     else:
         gain = _paired("gain", *(gains(side, a.settings.episodes) for side in _sides(pairs)))
     reason = entropy_refusal(a.settings, b.settings)

@@ -8,6 +8,7 @@ all start from the identical state.
 from __future__ import annotations
 
 import contextlib
+import math
 import re
 import warnings
 from abc import abstractmethod
@@ -212,6 +213,8 @@ class TextEnv(gymnasium.Env[str, str]):
             reward, ended = self.invalid_reward, False
         else:
             observation, reward, ended, self.won = self.act(canonical)
+            if not math.isfinite(reward):
+                raise ValueError(f"the reward of {canonical!r} is {reward}, which is no number")
         truncated = not ended and self.turn >= self.turn_limit
         self._over = ended or truncated
         self._observation = observation

@@ -61,7 +61,7 @@ class Registry:
             return getattr(importlib.import_module(module), attribute)
         except UnknownNameError:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise UnknownNameError(
                 f"The {self.kind} {name!r} cannot be loaded from {target!r}: "
                 f"{type(error).__name__}: {error}"

@@ -376,6 +376,11 @@ def prepare_agent(agent: Agent, name: str, environment: str) -> dict[str, Any]:
 
 def choose_memory(agent: Agent, memory: str | None, name: str) -> Memory:
     """The asked memory mode if the agent can use it; its default when none is asked for."""
+    if isinstance(agent.memories, str):
+        raise SettingError(
+            f"Agent {name!r} has the text {agent.memories!r} for memories; "
+            f"write memories = ({agent.memories!r},)."
+        )
     if memory is None:
         return agent.memories[0]
     if memory not in MEMORIES:

@@ -74,9 +74,10 @@ class Divergence:
     """Index of the turn, from 0."""
 
     def __str__(self) -> str:
+        """A line, in which episodes and turns count from 1, as in the viewer."""
         place = [] if self.task is None else [f"{self.task}, {self.kind}, repeat {self.repeat}"]
-        place += [] if self.episode is None else [f"episode {self.episode}"]
-        place += [] if self.turn is None else [f"turn {self.turn}"]
+        place += [] if self.episode is None else [f"episode {self.episode + 1}"]
+        place += [] if self.turn is None else [f"turn {self.turn + 1}"]
         where = f"{', '.join(place)}: " if place else ""
         return f"{where}{self.what}: expected {self.expected}, got {self.got}"
 

@@ -47,6 +47,10 @@ def serve(
             channel_timeout=60,
             clear_untrusted_proxy_headers=not config.url,
         )
+    except ValueError as error:
+        raise SettingError(
+            f"No address is called {host!r}. Give another with --host, such as 127.0.0.1."
+        ) from error
     except OSError as error:
         raise SettingError(
             f"Port {port} cannot be used: {error.strerror or error}. Give another with --port."

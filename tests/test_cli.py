@@ -6,14 +6,17 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from lamer_bench import Answer, View
 from lamer_bench.cli import main, output
 from lamer_bench.record import RunFolder
 from lamer_bench.runner import Progress
+from tests import toys
 
 Capture = pytest.CaptureFixture[str]
 
@@ -51,6 +54,31 @@ def test_run_prints_a_table_and_the_next_commands(capsys: Capture) -> None:
     ):
         assert word in out, word
     assert max(map(len, out.splitlines())) <= 120
+
+
+def test_a_command_without_arguments_shows_its_help_line_by_line(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["tokens"]) == 2
+    said = capsys.readouterr().err
+    assert "tokens [OPTIONS] COMMAND" in "".join(said.splitlines()[:2])
+    assert len(said.splitlines()) > 5
+
+
+def test_json_stands_alone_even_where_an_agent_prints(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answered = toys.Guesser.act
+
+    def act(self: toys.Guesser, views: Sequence[View]) -> Sequence[Answer | str]:
+        print("hello from the agent")
+        return answered(self, views)
+
+    monkeypatch.setattr(toys.Guesser, "act", act)
+    assert main([*RUN, "--json"]) == 0
+    out, error = capsys.readouterr()
+    assert json.loads(out)["tasks"] == 5
+    assert "hello from the agent" in error
 
 
 def test_run_json_is_one_object_with_the_promised_keys(capsys: Capture) -> None:

@@ -285,7 +285,7 @@ class RendersNothing(toys.Doors):
         (Shouts, "reads otherwise"),
         (CutsEarly, "after 4 empty answers; the limit is 5"),
         (Colourful, "not in CHARSET"),
-        (NoNumber, "differs at turn|gives the reward nan"),
+        (NoNumber, "is nan, which is no number"),
         (TellsInInfo, r"info of .* also holds \['room'\]"),
         (LiveList, "which it reads otherwise"),
         (OwnRules, "are its own"),

@@ -12,6 +12,7 @@ from gymnasium.utils.env_checker import check_env
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
 from lamer_bench import ENVIRONMENTS, MultiEpisode, Task, TextEnv, make
+from lamer_bench.env import Outcome
 from lamer_bench.errors import SettingError, TaskError
 from tests.toys import Doors
 
@@ -105,6 +106,14 @@ def doors() -> tuple[MultiEpisode, list[str], str]:
     right = inner.solution()
     wrong = next(door for door in inner.admissible() if door != right[0])
     return env, right, wrong
+
+
+def test_a_reward_that_is_no_number_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    env = make("minesweeper-easy")
+    env.reset()
+    monkeypatch.setattr(env, "act", lambda action: Outcome("", float("nan"), False, False))
+    with pytest.raises(ValueError, match="is nan, which is no number"):
+        env.step(env.solution()[0])
 
 
 def test_a_lost_attempt_leads_to_the_next_one_of_the_same_task() -> None:

@@ -340,6 +340,14 @@ def test_a_batch_has_the_time_of_its_questions_up_to_that_of_a_trial() -> None:
     assert [asker._seconds(number) for number in (1, 2, 100)] == [60, 120, 1_800]
 
 
+def test_memories_that_are_one_text_are_named(tmp_path: Path) -> None:
+    class Careless(toys.Guesser):
+        memories = "none"  # type: ignore[assignment]
+
+    with pytest.raises(SettingError, match=r"write memories = \('none',\)"):
+        play(Careless(), tmp_path / "run")
+
+
 def test_a_trial_that_takes_too_long_in_all_becomes_void(tmp_path: Path) -> None:
     class Dozes(toys.Answers):
         def act(self, views: Sequence[View]) -> Sequence[Answer | str]:

@@ -45,6 +45,8 @@ def main(arguments: Sequence[str]) -> dict[str, Any] | None:
     options.pop("json")
     tensorboard = options.pop("tensorboard")
     settings_class, train = ALGORITHMS[algorithm]
+    if threads < 1:
+        raise SettingError(f"threads is {threads}; it must be at least 1.")
     import torch
     from transformers.utils import logging
 

@@ -44,7 +44,7 @@ def kept_promises(name: str, subject: Any, checks: Iterable[Callable[[Any], None
             one(subject)
         except ContractError as error:
             raise ContractError(_line(name, str(error), promise)) from None
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             if isinstance(error, LamerBenchError) and not isinstance(error, AgentError):
                 raise
             what = f"raised {type(error).__name__}: {error}"

@@ -63,7 +63,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except LamerBenchError as error:
         return _fail(str(error))
     except _UsageError as error:
-        return _fail(error.format_message())  # type: ignore[attr-defined]
+        message = error.format_message()  # type: ignore[attr-defined]
+        if type(error).__name__ == "NoArgsIsHelpError":  # the help of a command without arguments
+            print(message, file=sys.stderr)
+            return 2
+        return _fail(message)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # `lamer-bench list | head`
         return 1

@@ -55,7 +55,9 @@ def plot(
         return
     if not paths:
         raise typer.BadParameter("give at least one folder", param_hint="PATH...")
-    files = plots.plot(paths, kinds, out, with_report=not kinds, processes=PROCESSES)
+    files = plots.plot(
+        paths, kinds, out, with_report=not kinds, processes=PROCESSES, notice=output.notice
+    )
     if as_json:
         output.print_json({"files": [str(file) for file in files]})
     else:

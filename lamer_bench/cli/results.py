@@ -173,7 +173,8 @@ def _void_reasons(scores: Scores) -> list[str]:
         return []
     voids = (trial.void for trial in RunFolder(Path(scores.run_dir)).trials())
     counts = Counter(f"{void.type}: {void.message}" for void in voids if void is not None)
-    return [f"void {count} times: {reason}" for reason, count in counts.most_common(3)]
+    lines = [f"void {count} times: {reason}" for reason, count in counts.most_common(3)]
+    return [*lines, "Void trials stay in the record; run --fresh plays all of them anew."]
 
 
 def _print_comparison(comparison: Comparison) -> None:

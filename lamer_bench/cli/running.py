@@ -6,6 +6,7 @@ import importlib
 import shlex
 import sys
 from collections.abc import Mapping
+from contextlib import nullcontext, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -100,7 +101,9 @@ def run(
         raise SettingError("--name goes with --sealed; a run folder is named by --out.")
 
     last: list[Progress] = []
-    with output.shown_progress(is_quiet=agent == "human") as show:
+    # what an agent prints must not stand beside the one JSON object
+    aside = redirect_stdout(sys.stderr) if as_json else nullcontext()
+    with output.shown_progress(is_quiet=agent == "human") as show, aside:
 
         def keep(progress: Progress) -> None:
             last[:] = [progress]
@@ -168,7 +171,11 @@ def train(context: typer.Context) -> None:
             f"Training needs packages that are not installed ({error}). "
             'Install them: pip install "lamer-bench[train]"'
         ) from error
-    result = training.main(context.args)
+    try:
+        result = training.main(context.args)
+    except KeyboardInterrupt:
+        output.notice(f"\nStopped; the last checkpoint is kept. Go on with: {_same_command()}")
+        raise typer.Exit(130) from None
     if result is None:  # of several processes the first prints it
         return
     if "--json" in context.args:

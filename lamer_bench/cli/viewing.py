@@ -21,7 +21,9 @@ def view(
     serve: Annotated[
         bool, typer.Option("--serve", help="Serve the page on this machine instead.")
     ] = False,
-    port: Annotated[int, typer.Option(help="Port for --serve; 0 takes a free one.")] = 0,
+    port: Annotated[
+        int, typer.Option(help="Port for --serve; 0 takes a free one.", min=0, max=65535)
+    ] = 0,
     terminal: Annotated[
         bool, typer.Option("--terminal", help="Step through the trials in the terminal instead.")
     ] = False,

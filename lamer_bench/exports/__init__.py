@@ -60,7 +60,7 @@ def default_folder(folder: RunFolder, settings: Settings, to: str) -> Path:
 
 def slug(text: str) -> str:
     """Text as a file name."""
-    return re.sub(r"[^A-Za-z0-9.]+", "-", text).strip("-")
+    return re.sub(r"[^\w.]+", "-", text).strip("-")
 
 
 def _world(settings: Settings, allow_imports: bool) -> TextEnv | None:

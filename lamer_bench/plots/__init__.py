@@ -21,6 +21,7 @@ from lamer_bench.plots import sharing, sources
 from lamer_bench.registry import unknown
 
 if TYPE_CHECKING:
+    from lamer_bench.plots.sources import Run
     from lamer_bench.plots.style import Drawing
 
 
@@ -80,11 +81,14 @@ def plot(
     *,
     with_report: bool = False,
     processes: int = 1,
+    notice: Callable[[str], None] = lambda _: None,
 ) -> list[Path]:
     """Draw the kinds, or all that the paths hold something for, as SVG, PDF and PNG with a CSV.
 
     ``paths`` are folders of trainings or runs, or folders that hold some. ``with_report`` adds
     ``report.html``, all figures and tables on one page. Returns the files.
+
+    Runs without a finished trial, begun or all void, are left out, and ``notice`` is told.
 
     ``processes`` are used at most, and only where the runs are large. With more than one a script
     needs its ``if __name__ == "__main__"``, because they begin by importing it.
@@ -93,7 +97,7 @@ def plot(
         UnknownNameError: no such kind.
         MissingExtraError: matplotlib or pandas is not installed.
         RecordError: a path holds neither a training nor a run, or a damaged one.
-        SettingError: a kind was asked for and the paths hold nothing for it.
+        SettingError: the paths hold nothing to draw, or nothing for a kind that was asked for.
     """
     for name in kinds:
         if name not in KINDS:
@@ -109,7 +113,7 @@ def plot(
         report = _drawing_module()
         held: dict[str, Sequence[Any]] = {
             "trainings": [sources.read_training(one) for one in trainings if "trainings" in reads],
-            "runs": workers.map(sources.read_run, runs if "runs" in reads else []),
+            "runs": _scored(workers.map(sources.read_run, runs if "runs" in reads else []), notice),
         }
         slowest_first = sorted(wanted, key=lambda name: -KINDS[name].effort)
         draw = partial(_draw, held=sharing.Parcel(held), out=Path(out))
@@ -123,10 +127,25 @@ def plot(
                 f"paths hold {len(trainings)} trainings and {len(runs)} runs."
             )
     files = [file for name in drawn for file in files_of[name]]
-    if with_report and drawn:
+    if not drawn:
+        raise SettingError(
+            "There is nothing to draw: no run has a finished trial, and no training a step."
+        )
+    if with_report:
         figures = [(name, KINDS[name].summary) for name in drawn]
         files.append(report.write(Path(out), figures, held["runs"]))
     return files
+
+
+def _scored(runs: Sequence[Run], notice: Callable[[str], None]) -> list[Run]:
+    """Those with a score; a run that was just begun, or is all void, has none."""
+    scored = []
+    for run in runs:
+        if any(value is not None for value in run.scores["pass_at"].values()):
+            scored.append(run)
+        else:
+            notice(f"{run.folder} is left out: it has no finished trial that is not void.")
+    return scored
 
 
 def _draw(name: str, held: sharing.Parcel[Mapping[str, Sequence[Any]]], out: Path) -> list[Path]:

@@ -287,6 +287,7 @@ def _lay_out(figure: Figure) -> None:
 def _keep_label_in_place(axis: Axis, panel: Axes) -> None:
     """Spare each drawing the search for a place beside the tick labels."""
     if axis.label.get_text():
+        panel.apply_aspect()  # a square panel is not yet where it will be drawn
         axis.get_tightbbox()  # puts the label where it belongs
         label = axis.label
         place = label.get_transform().transform(label.get_position())

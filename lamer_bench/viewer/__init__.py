@@ -38,4 +38,4 @@ def write_page(
 def default_path(content: Content) -> Path:
     """Where a page is written unless another place is named."""
     words = f"{content.settings.environment}-{content.folder.path.resolve().name}"
-    return Path("views", re.sub(r"[^A-Za-z0-9.]+", "-", words).strip("-") + ".html")
+    return Path("views", re.sub(r"[^\w.]+", "-", words).strip("-") + ".html")

@@ -67,8 +67,10 @@ def find_row(content: Content, task: str | None, kind: str, repeat: int) -> int:
     """The row of a trial; the first row when no task is named.
 
     Raises:
-        SettingError: the run has no such trial.
+        SettingError: the run has no such trial, or none at all.
     """
+    if not content.rows:
+        raise SettingError("The run has no trials yet; the command that began it goes on with it.")
     if task is None:
         return 0
     for index, row in enumerate(content.rows):

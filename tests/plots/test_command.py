@@ -18,7 +18,7 @@ from lamer_bench import plots
 from lamer_bench.cli import main
 from lamer_bench.errors import RecordError, SettingError, UnknownNameError
 from lamer_bench.plots import sources
-from tests.plots.figures import rising, run, training
+from tests.plots.figures import rising, run, table, training
 
 
 def test_a_folder_stands_for_what_it_holds_but_for_what_was_set_aside(tmp_path: Path) -> None:
@@ -46,6 +46,19 @@ def test_a_kind_that_the_paths_hold_nothing_for_is_an_error_only_when_asked_for(
         plots.plot([folder], ["diversity"], tmp_path / "out")
     with pytest.raises(SettingError, match="nothing to draw for 'entropy'"):
         plots.plot([folder], ["entropy"], tmp_path / "out")
+
+
+def test_a_run_without_a_finished_trial_is_left_out_and_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(tmp_path / "runs" / "whole")
+    begun = run(tmp_path / "runs" / "begun", "random")
+    (begun / "trials.jsonl").write_text("")
+    assert main(["plot", str(tmp_path / "runs"), "--out", str(tmp_path / "out")]) == 0
+    assert f"{begun} is left out: it has no finished trial" in capsys.readouterr().err
+    assert {row["agent"] for row in table(tmp_path / "out", "pass-at-k")} == {"lamer"}
+    assert main(["plot", str(begun), "--out", str(tmp_path / "none")]) == 2
+    assert "There is nothing to draw: no run has a finished trial" in capsys.readouterr().err
 
 
 def test_a_misspelt_kind_is_an_error_with_the_nearest_name(tmp_path: Path) -> None:

@@ -63,6 +63,6 @@ def refused_at(run, change, *, redigest=True):
     assert [*place(divergence), divergence.kind, divergence.repeat] == expected
     text = str(divergence)
     assert expected[0] in text
-    assert expected[1] is None or f"episode {expected[1]}" in text
-    assert expected[2] is None or f"turn {expected[2]}" in text
+    assert expected[1] is None or f"episode {expected[1] + 1}" in text  # as the viewer counts
+    assert expected[2] is None or f"turn {expected[2] + 1}" in text
     return divergence
