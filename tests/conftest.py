@@ -11,7 +11,10 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 # What a person's shell may hold and no test expects; processes that a test starts inherit this.
 for name in list(os.environ):
-    if name.startswith(("LAMER_BENCH_", "OPENAI_")) or name in ("FORCE_COLOR", "COLUMNS"):
+    if name.startswith("OPENAI_") or name in (
+        *("LAMER_BENCH_DATABASE_URL", "LAMER_BENCH_SALT", "LAMER_BENCH_TOKEN"),
+        *("FORCE_COLOR", "COLUMNS"),
+    ):
         del os.environ[name]
 os.environ["NO_PROXY"] = os.environ["no_proxy"] = "127.0.0.1,localhost"
 
