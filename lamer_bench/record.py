@@ -38,6 +38,11 @@ SET_ASIDE = re.compile(r"\.old-\d+$")
 """How the name of a folder ends that a fresh run took the place of."""
 
 
+def slug(text: str) -> str:
+    """Text as a file name."""
+    return re.sub(r"[^\w.]+", "-", text).strip("-")
+
+
 class Model(BaseModel):
     """Base of all records: unknown fields are refused."""
 

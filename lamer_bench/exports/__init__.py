@@ -8,7 +8,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, get_args
@@ -16,7 +15,7 @@ from typing import Any, get_args
 from lamer_bench.env import TextEnv
 from lamer_bench.errors import LamerBenchError, MissingExtraError, UnknownNameError
 from lamer_bench.exports import atif, eee
-from lamer_bench.record import RunFolder, Settings
+from lamer_bench.record import RunFolder, Settings, slug
 from lamer_bench.registry import unknown
 from lamer_bench.replay import open_world
 from lamer_bench.tables import Per, load_runs
@@ -56,11 +55,6 @@ def default_folder(folder: RunFolder, settings: Settings, to: str) -> Path:
     """Where an export is written unless another place is named."""
     words = f"{settings.environment}-{folder.path.resolve().name}-{to}"
     return Path("exports", slug(words))
-
-
-def slug(text: str) -> str:
-    """Text as a file name."""
-    return re.sub(r"[^\w.]+", "-", text).strip("-")
 
 
 def _world(settings: Settings, allow_imports: bool) -> TextEnv | None:

@@ -7,10 +7,9 @@ agents reach it as text nodes only.
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
-from lamer_bench.record import RunFolder
+from lamer_bench.record import RunFolder, slug
 from lamer_bench.viewer.content import Content
 from lamer_bench.viewer.page import whole_page
 
@@ -38,4 +37,4 @@ def write_page(
 def default_path(content: Content) -> Path:
     """Where a page is written unless another place is named."""
     words = f"{content.settings.environment}-{content.folder.path.resolve().name}"
-    return Path("views", re.sub(r"[^\w.]+", "-", words).strip("-") + ".html")
+    return Path("views", f"{slug(words)}.html")
