@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import random
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
+from tokenizers import Tokenizer
 from torch.nn import functional as F
 from transformers import LlamaForCausalLM
 
@@ -129,19 +131,7 @@ def train_supervised(settings: SupervisedSettings, out: str | Path) -> Path:
             f"The supervised start trains in one process, and {launched()} were launched. Start it "
             "without torchrun; --threads says how many cores it uses."
         )
-    family = _family(settings)
-    if settings.start:
-        model, tokenizer = load_policy(settings.start)
-        check_vocabulary(tokenizer, [one for e in settings.environments for one in levels_of(e)])
-    else:
-        tokenizer = build_tokenizer(family)
-        model = build_model(tokenizer, settings.size, settings.seed)
-    device = choose_device(settings.device)
-    model.set_attn_implementation("eager")  # the fastest on a CPU for prompts of this length
-    model.map_head = torch.nn.Linear(model.config.hidden_size, MAPS * LARGEST_BOARD)
-    for parameter in model.map_head.parameters():
-        torch.nn.init.zeros_(parameter)
-    model.to(device)
+    model, tokenizer = _beginning(settings)
     optimizers = make_optimizers(model, settings)
     state = load_checkpoint(out, settings, model, optimizers)
     step, position = state.get("step", 0), state.get("position", 0)
@@ -156,54 +146,61 @@ def train_supervised(settings: SupervisedSettings, out: str | Path) -> Path:
                 "batch_size or reflections."
             )
         for acts, reflections in made[position:]:
-            started = time.perf_counter()
-            for optimizer, peak in zip(
-                optimizers, (settings.muon_rate, settings.learning_rate), strict=True
-            ):
-                for group in optimizer.param_groups:
-                    group["lr"] = peak * schedule(step, settings)
-            with torch.autocast(
-                device.type, dtype=torch.bfloat16, enabled=settings.precision == "bfloat16"
-            ):
-                acted = batch_loss(model, acts)
-                acted.loss.backward()
-                reflected = batch_loss(model, reflections)
-                reflected.loss.backward()
-            num_tokens = acts.tokens.size + reflections.tokens.size
-            norm = torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-            if not torch.stack([acted.loss, reflected.loss, norm]).isfinite().all():
-                raise diverged(settings, step)
-            for optimizer in optimizers:
-                optimizer.step()
-                optimizer.zero_grad(set_to_none=True)
+            metrics = take_step(model, optimizers, acts, reflections, settings, step)
             step, position = step + 1, position + 1
-            log.write(
-                step,
-                {
-                    "act_loss": acted.divergence,
-                    "act_accuracy": acted.accuracy,
-                    "reflect_loss": reflected.divergence,
-                    "reflect_accuracy": reflected.accuracy,
-                    "gradient_norm": norm.item(),
-                    "tokens_per_second": num_tokens / (time.perf_counter() - started),
-                },
-            )
+            log.write(step, metrics)
             if step % settings.checkpoint_steps == 0 or step == settings.steps:
                 if not all(parameter.isfinite().all() for parameter in model.parameters()):
                     raise diverged(settings, step - 1)
-                save_checkpoint(
-                    out,
-                    settings,
-                    model,
-                    optimizers,
-                    {"step": step, "chunk": chunk, "position": position},
-                )
+                reached = {"step": step, "chunk": chunk, "position": position}
+                save_checkpoint(out, settings, model, optimizers, reached)
             if step == settings.steps:
                 break
         chunk, position = chunk + 1, 0
     folder = out / "policy"
     save_policy(model, tokenizer, folder, {"algorithm": "supervised", "settings": settings})
     return folder
+
+
+def take_step(
+    model: LlamaForCausalLM,
+    optimizers: Sequence[torch.optim.Optimizer],
+    acts: Batch,
+    reflections: Batch,
+    settings: SupervisedSettings,
+    step: int,
+) -> dict[str, float]:
+    """One update from a batch of decisions and one of reflections; returns what the log shows.
+
+    Raises `SettingError`, the weights as they were, where a loss or the gradient is not finite.
+    """
+    started = time.perf_counter()
+    for optimizer, peak in zip(
+        optimizers, (settings.muon_rate, settings.learning_rate), strict=True
+    ):
+        for group in optimizer.param_groups:
+            group["lr"] = peak * schedule(step, settings)
+    in_bfloat16 = settings.precision == "bfloat16"
+    with torch.autocast(model.device.type, dtype=torch.bfloat16, enabled=in_bfloat16):
+        acted = batch_loss(model, acts)
+        acted.loss.backward()
+        reflected = batch_loss(model, reflections)
+        reflected.loss.backward()
+    norm = torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+    if not torch.stack([acted.loss, reflected.loss, norm]).isfinite().all():
+        raise diverged(settings, step)
+    for optimizer in optimizers:
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+    num_tokens = acts.tokens.size + reflections.tokens.size
+    return {
+        "act_loss": acted.divergence,
+        "act_accuracy": acted.accuracy,
+        "reflect_loss": reflected.divergence,
+        "reflect_accuracy": reflected.accuracy,
+        "gradient_norm": norm.item(),
+        "tokens_per_second": num_tokens / (time.perf_counter() - started),
+    }
 
 
 class BatchLoss(NamedTuple):
@@ -294,6 +291,22 @@ def levels_of(environment: str) -> list[str]:
 def family_of(environment: str) -> str:
     """Whose teacher and vocabulary an environment has; practice levels belong to their family."""
     return make(levels_of(environment)[0]).family.removesuffix("_practice")
+
+
+def _beginning(settings: SupervisedSettings) -> tuple[LlamaForCausalLM, Tokenizer]:
+    """The network before the first step, where it is trained, with its head for maps."""
+    family = _family(settings)
+    if settings.start:
+        model, tokenizer = load_policy(settings.start)
+        check_vocabulary(tokenizer, [one for e in settings.environments for one in levels_of(e)])
+    else:
+        tokenizer = build_tokenizer(family)
+        model = build_model(tokenizer, settings.size, settings.seed)
+    model.set_attn_implementation("eager")  # the fastest on a CPU for prompts of this length
+    model.map_head = torch.nn.Linear(model.config.hidden_size, MAPS * LARGEST_BOARD)
+    for parameter in model.map_head.parameters():
+        torch.nn.init.zeros_(parameter)
+    return model.to(choose_device(settings.device)), tokenizer
 
 
 def _family(settings: SupervisedSettings) -> str:

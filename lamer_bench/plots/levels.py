@@ -1,10 +1,11 @@
 """Bars by level: pass@k at the last k for the levels of a family, out of distribution included, and
-below them each agent's paired difference to the first one."""
+below them each agent's paired difference to the first one named that played the family."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -33,14 +34,16 @@ class Family:
 
     title: str
     panels: Sequence[Panel]
+    first: str
+    """The agent that is named first of those that played it."""
 
 
 def levels(runs: Sequence[Run]) -> Drawing | None:
-    """Bars of pass@k with 95 % intervals; below, paired differences to the first agent named."""
+    """Bars of pass@k with 95 % intervals; below, paired differences to the family's first agent."""
     panels = grouping.panels(runs, grouping.apart_by_k(runs))
     names = grouping.label_runs(runs, panels)
-    families = _families(panels)
-    rows = [row for family in families for row in _family_rows(family, runs, names)]
+    families = _families(panels, runs, names)
+    rows = [row for family in families for row in _family_rows(family, names)]
     table = pd.DataFrame(rows)
     if table.empty or table["value"].isna().all():
         return None
@@ -52,32 +55,34 @@ def levels(runs: Sequence[Run]) -> Drawing | None:
         _draw_bars(above, own, family, shown, chosen)
         _draw_differences(below, own, family, shown, chosen)
     style.add_legend(figure, [_patch(label, chosen[label]) for label in shown])
-    first = shown[0]
+    firsts = dict.fromkeys(family.first for family in families)
     style.add_caption(
         figure,
         "Above: pass@k at the last k. Below: its difference to the first agent named in the "
-        f"paths, on the same tasks, here {first}; paired bootstrap. Bars: 95 % intervals over "
-        "tasks." + grouping.warnings(runs, names),
+        f"paths that played the family, here {' or '.join(firsts)}, on the same tasks; paired "
+        "bootstrap. Bars: 95 % intervals over tasks." + grouping.warnings(runs, names),
     )
     return Drawing(figure, table)
 
 
-def _families(panels: Sequence[Panel]) -> list[Family]:
+def _families(panels: Sequence[Panel], runs: Sequence[Run], names: dict[Path, str]) -> list[Family]:
     found: dict[str, list[Panel]] = {}
     for panel in panels:
         settings = panel.runs[0].settings
         family, _ = split_environment_id(settings.environment)
         found.setdefault(f"{family}, {settings.split}", []).append(panel)
-    return [Family(title, own) for title, own in found.items()]
+    families = []
+    for title, own in found.items():
+        folders = {run.folder for panel in own for run in panel.runs}
+        first = next(names[run.folder] for run in runs if run.folder in folders)
+        families.append(Family(title, own, first))
+    return families
 
 
-def _family_rows(
-    family: Family, runs: Sequence[Run], names: dict[Any, str]
-) -> Iterator[dict[str, Any]]:
-    """A row for each run; the difference is to the run of the first agent in its panel."""
-    first = names[runs[0].folder]
+def _family_rows(family: Family, names: dict[Path, str]) -> Iterator[dict[str, Any]]:
+    """A row for each run; the difference is to the run of the family's first agent in its panel."""
     for position, panel in enumerate(family.panels):
-        reference = next((run for run in panel.runs if names[run.folder] == first), None)
+        reference = next((run for run in panel.runs if names[run.folder] == family.first), None)
         for run in panel.runs:
             k = str(grouping.last_k(run))
             low, high = run.scores["pass_at_ci"].get(k) or (None, None)
@@ -89,7 +94,7 @@ def _family_rows(
                 "value": run.scores["pass_at"].get(k),
                 "low": low,
                 "high": high,
-                "against": first if reference not in (None, run) else None,
+                "against": family.first if reference not in (None, run) else None,
                 **_difference_row(run, reference),
                 "run_dir": str(run.folder),
             }

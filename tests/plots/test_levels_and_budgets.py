@@ -71,6 +71,27 @@ def compared(a: Path, b: Path, capsys: Capture) -> dict[str, Any]:
 # Bars by level -----------------------------------------------------------------------------------
 
 
+def test_levels_compare_with_the_first_agent_of_each_family(tmp_path: Path) -> None:
+    folders = [
+        run(tmp_path / f"{agent}-{environment}", agent, environment, seed=seed, tasks=20)
+        for environment, agents in (
+            ("doors-easy", ("lamer", "react")),
+            ("sokoban-easy", ("react",)),
+        )
+        for seed, agent in enumerate(agents)
+    ]
+    folders.append(run(tmp_path / "last", "reflexion", "sokoban-easy", seed=3, tasks=20))
+    plots.plot(folders, ["levels"], tmp_path / "out")
+    against = {(r["agent"], r["env"]): r["against"] for r in table(tmp_path / "out", "levels")}
+    assert against == {
+        ("lamer", "doors-easy"): "",
+        ("react", "doors-easy"): "lamer",
+        ("react", "sokoban-easy"): "",
+        ("reflexion", "sokoban-easy"): "react",
+    }
+    assert "here lamer or react" in " ".join(texts(svg(tmp_path / "out", "levels")))
+
+
 def test_levels_show_score_and_the_paired_differences_of_compare(
     folders: dict[tuple[str, str], Path], tmp_path: Path, capsys: Capture
 ) -> None:
