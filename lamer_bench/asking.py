@@ -8,13 +8,16 @@ become void.
 
 from __future__ import annotations
 
+import sysconfig
 import threading
+import traceback
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, Literal
 
 from lamer_bench.agent import Agent, Answer, View
-from lamer_bench.errors import AgentError
+from lamer_bench.errors import AgentError, LamerBenchError
 from lamer_bench.record import MOST_COUNTED, Limits, Void
 
 Question = Literal["act", "reflect"]
@@ -24,6 +27,8 @@ _MAX_HANGS = 3
 asked."""
 _CLOSING_SECONDS = 2.0
 _MESSAGE_CHARACTERS = 500
+_INSTALLED = [sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")]
+_INSTALLED.append(str(Path(__file__).parent))
 
 
 class Asker:
@@ -141,10 +146,23 @@ def _read_answer(answer: Any) -> Answer | Void:
 
 
 def as_void(error: BaseException) -> Void:
-    """An exception as a trial stores it: one line of printable text."""
+    """An exception as a trial stores it: one line of printable text, with the place in the code of
+    the agent or environment that raised it."""
     text = " ".join(str(error).split())[:_MESSAGE_CHARACTERS]
+    if not isinstance(error, LamerBenchError) and (place := _place(error)):
+        text = f"{text} ({place})"
     message = "".join(character if character.isprintable() else "?" for character in text)
     return Void(type=type(error).__name__, message=message)
+
+
+def _place(error: BaseException) -> str:
+    """``agent.py, line 12``: the innermost line that is of no installed package; "" if none is."""
+    place = ""
+    for frame in traceback.extract_tb(error.__traceback__):
+        file = Path(frame.filename)
+        if file.is_file() and not any(file.is_relative_to(folder) for folder in _INSTALLED):
+            place = f"{file.name}, line {frame.lineno}"
+    return place
 
 
 class _Call:

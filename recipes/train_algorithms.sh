@@ -7,7 +7,7 @@
 #   bash recipes/train_algorithms.sh minesweeper|sokoban|webshop [algorithms|variants] [FOLDER]
 #
 # PRECISION=bfloat16 is twice as fast on processors that multiply in it (AMX, AVX-512 BF16), and many times
-# slower on others. MineSweeper's shipped policies (seed 0) were trained so; all others in float32.
+# slower on others. The second stage of MineSweeper's shipped start was trained so; all else in float32.
 set -euo pipefail
 precision=${PRECISION:-float32}
 export OMP_WAIT_POLICY=PASSIVE OMP_NUM_THREADS=1
@@ -58,12 +58,18 @@ esac
 case $what in
 algorithms)
     if [ "$family" = minesweeper ]; then
-        # the best play first, at full precision; then what a population makes of it
+        # the best play first, then what a population makes of it, then other numbers of mines and other boards
         supervised best-play --steps 3700 --precision float32
-        supervised supervised --start "$out/best-play/policy" --first-chunk 1000 --steps 900 \
+        supervised population --start "$out/best-play/policy" --first-chunk 1000 --steps 900 \
             --learning-rate 0.001 --muon-rate 0.005 --population '{"remember": 0.3, "slip": 0.05}' \
             --environments '{"minesweeper-hard": 4, "minesweeper-medium": 3, "minesweeper-easy": 1,
                              "minesweeper-paper": 1}'
+        practice=environments.practice:MinesweeperPractice
+        supervised supervised --start "$out/population/policy" --first-chunk 2000 --chunk-trials 600 --steps 2400 \
+            --learning-rate 0.002 --muon-rate 0.015 --population '{"remember": 0.3, "slip": 0.05}' \
+            --environments '{"minesweeper-hard": 5, "minesweeper-medium": 1, "minesweeper-easy": 1,
+                             "minesweeper-paper": 1, "'$practice'-6x6x8": 1, "'$practice'-6x6x9": 1,
+                             "'$practice'-*": 5}'
     elif [ "$family" = webshop ]; then
         supervised supervised --steps 3000 --batch-size 64 --reflections 8 --chunk-trials 400 \
             --population '{"remember": 0.5, "slip": 0.05}' \

@@ -2,8 +2,10 @@
 than their own trials."""
 
 import errno
+import json
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -44,7 +46,9 @@ def num_won(folder: RunFolder) -> int:
 
 
 def voids(folder: RunFolder) -> list[str]:
-    return [f"{v.type}: {v.message}" for trial in folder.trials() if (v := trial.void)]
+    """What made trials void, without the lines of tests/toys.py, which move."""
+    told = [f"{v.type}: {v.message}" for trial in folder.trials() if (v := trial.void)]
+    return [re.sub(r" \(toys\.py, line \d+\)$", "", line) for line in told]
 
 
 # What a run holds ---------------------------------------------------------------------------------
@@ -418,6 +422,18 @@ def test_a_result_that_is_not_one_answer_for_each_view_is_a_void_trial(
     folder = play(toys.Answers(None, answers), tmp_path / "run", tasks=2)
     assert len(voids(folder)) == 4
     assert all(reason in line for line in voids(folder))
+
+
+def test_a_void_trial_names_the_line_of_the_agent_that_raised(tmp_path: Path) -> None:
+    class Reads(toys.Guesser):
+        def act(self, views: Sequence[View]) -> Sequence[Answer | str]:
+            return [json.loads("no JSON")]  # raises inside the standard library
+
+    folder = play(Reads(), tmp_path / "run", tasks=1)
+    (line,) = set(voids(folder))
+    number = Reads.act.__code__.co_firstlineno + 1
+    assert line.startswith("JSONDecodeError: Expecting value")
+    assert line.endswith(f" (test_runner.py, line {number})")
 
 
 def test_an_agent_that_exits_is_a_void_trial_and_no_exit(tmp_path: Path) -> None:
