@@ -12,25 +12,27 @@ were in training?
 Plays the policies that recipes/train_algorithms.sh leaves under ``<training>/<family>/`` and, with
 "variants", under ``<training>/<family>/variants/`` on 200 test tasks each; what was not trained is
 left out. Complete runs are not played again. Writes docs/results/questions.csv,
-docs/results/leads.csv (LaMer against GiGPO task by task, where both played) and their tables in
-docs/results.md.
+docs/results/leads.csv (LaMer against the others task by task, on levels that none was reinforced
+on) and their tables in docs/results.md.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from compare_algorithms import (
     MEMORY,
     ROOT,
     NamedAgent,
     Played,
     Policy,
+    all_tests,
+    by_task,
     markdown,
     policies,
     read,
@@ -43,18 +45,20 @@ from question_levels import EPISODES
 
 from baselines.language_agent import SHIPPED_TEMPERATURE
 from baselines.random_first import RandomFirst
-from lamer_bench import metrics
 from lamer_bench.agent import Agent
 from lamer_bench.runner import run
 
 LEVELS = {"minesweeper": "hard", "sokoban": "hard"}
 """Where a family's questions are asked: the level with the most room for a second attempt."""
 BEST = ("supervised", "gigpo", "lamer")
-"""The start, the best single-episode algorithm and LaMer, which are asked everything."""
+"""The start, the single-episode algorithm that was trained with three seeds, and LaMer, which are
+asked everything."""
 VARIANTS = {"gamma_traj": "e", "frozen": "f", "rate": "rate"}
 """How a variant's name begins -> the question that it answers."""
 ABOVE = {"minesweeper": ("hard", "ood"), "sokoban": ("hard", "ood")}
 """Levels above those of the variants called ``easier``."""
+BEYOND = ("mines", "above")
+"""Questions on levels that no policy was reinforced on."""
 
 
 @dataclass(frozen=True)
@@ -84,20 +88,22 @@ def main() -> None:
     for family in options.families:
         for case in cases(family, options.training / family):
             played.append((case, play(case, options.runs, options.tasks)))
-            print(markdown([row(*played[-1])]), flush=True)
-    rows, lead_rows = [row(*one) for one in played], list(leads(played))
+            print(markdown(list(rows(played[-1:]))), flush=True)
+    table = list(rows(played))
+    leads = list(all_tests(one for case, one in played if case.question in BEYOND))
     raw = [{"question": case.question, "case": case.case, **run_row(one)} for case, one in played]
-    print(markdown(lead_rows))
+    print(markdown(leads))
     if not options.no_docs:
-        write_csv(ROOT / "docs" / "results" / "leads.csv", lead_rows)
-        replace_between(ROOT / "docs" / "results.md", "leads", markdown(lead_rows))
+        write_csv(ROOT / "docs" / "results" / "leads.csv", leads)
+        replace_between(ROOT / "docs" / "results.md", "leads", markdown(leads))
         write_csv(ROOT / "docs" / "results" / "questions.csv", raw)
-        replace_between(ROOT / "docs" / "results.md", "questions", markdown(rows))
+        replace_between(ROOT / "docs" / "results.md", "questions", markdown(table))
 
 
 def cases(family: str, folder: Path) -> Iterator[Case]:
     """All runs for a family whose policies were trained."""
-    trained = {policy.algorithm: policy for policy in policies(folder) if policy.seed == 0}
+    everyone = policies(folder)
+    trained = {policy.algorithm: policy for policy in everyone if policy.seed == 0}
     environment = f"{family}-{LEVELS[family]}"
     lamer = trained.get("lamer")
     if lamer:
@@ -112,11 +118,13 @@ def cases(family: str, folder: Path) -> Iterator[Case]:
         if family == "sokoban":
             long = f"question_levels:LongSokoban-{LEVELS[family]}"
             yield Case("d", long, policy, "one long episode", "none", episodes=1)
-        if algorithm not in BEST:
-            continue
-        yield Case("temperature", environment, policy, "temperature 1.0", memory, temperature=1.0)
-        for mines in (7, 8, 9) if family == "minesweeper" else ():
-            between = f"question_levels:MinesBetween-{mines}"
+        if algorithm in BEST:
+            hot = "temperature 1.0"
+            yield Case("temperature", environment, policy, hot, memory, temperature=1.0)
+    for mines in (7, 8, 9) if family == "minesweeper" else ():
+        between = f"question_levels:MinesBetween-{mines}"
+        for policy in everyone:
+            memory = MEMORY.get(policy.algorithm, "none")
             yield Case("mines", between, policy, f"{mines} mines", memory)
     for path in sorted((folder / "variants").glob("*/policy")):
         algorithm, _, variant = path.parent.name.partition("-")
@@ -136,6 +144,8 @@ def play(case: Case, runs: Path, tasks: int) -> Played:
     if case.is_random_first:
         agent = RandomFirst(agent)
     name = f"{case.policy.algorithm} {case.case}".replace(" ", "_")
+    if case.policy.seed:
+        name += f"-seed{case.policy.seed}"
     folder = run(
         agent,
         case.environment,
@@ -147,54 +157,30 @@ def play(case: Case, runs: Path, tasks: int) -> Played:
     return read(case.policy, case.environment.rpartition(":")[2], folder, tasks)
 
 
-def leads(played: Sequence[tuple[Case, Played]]) -> Iterator[dict[str, Any]]:
-    """LaMer's pass@3, with reflections, minus GiGPO's, without a memory, on the same tasks of the
-    levels that neither was reinforced on; and the same of the entropies."""
-    by_agent = {
-        (case.environment, case.policy.algorithm): (case, one.scores)
-        for case, one in played
-        if case.question in ("mines", "above")
-    }
-    for (environment, algorithm), (case, lamer) in by_agent.items():
-        if algorithm != "lamer" or (environment, "gigpo") not in by_agent:
-            continue
-        gigpo = by_agent[environment, "gigpo"][1]
-        pairs = list(zip(lamer.tasks, gigpo.tasks, strict=True))
-        gap = np.array([one.pass_at[-1] - other.pass_at[-1] for one, other in pairs])
-        entropy = [one.trajectory_entropy - other.trajectory_entropy for one, other in pairs]
-        wins, losses = int((gap > 0).sum()), int((gap < 0).sum())
+def rows(played: Iterable[tuple[Case, Played]]) -> Iterator[dict[str, Any]]:
+    """The table of docs/results.md: means over seeds, intervals over tasks, shares in percent."""
+    same: dict[Case, list[Played]] = defaultdict(list)
+    for case, one in played:
+        same[replace(case, policy=Policy(case.policy.algorithm, 0, Path()))].append(one)
+    for case, seeds in same.items():
         yield {
             "question": case.question,
-            "environment": environment.rpartition(":")[2],
-            "GiGPO pass@3": f"{100 * np.mean([task.pass_at[-1] for task in gigpo.tasks]):.1f}",
-            "LaMer minus GiGPO": with_interval(gap, 100),
-            "p": f"{metrics.sign_test_p(wins, losses):.2g}",
-            "entropy": with_interval(np.array(entropy), 1),
+            "environment": case.environment.rpartition(":")[2],
+            "agent": case.policy.algorithm,
+            "case": case.case,
+            "seeds": len(seeds),
+            **{
+                f"pass@{k}": share(seeds, f"pass@{k}") if k <= case.episodes else "-"
+                for k in range(1, EPISODES + 1)
+            },
+            "control": share(seeds, "control"),
+            "entropy": f"{by_task(seeds, 'entropy').mean():.2f}" if case.episodes > 1 else "-",
         }
 
 
-def row(case: Case, played: Played) -> dict[str, Any]:
-    """One line of the table; shares in percent, 95 % intervals."""
-
-    def share(estimate: Any) -> str:
-        if estimate is None:
-            return "-"
-        low, high = estimate.interval
-        return f"{100 * estimate.value:.1f} [{100 * low:.1f}, {100 * high:.1f}]"
-
-    scores = played.scores
-    passed = [share(estimate) for estimate in scores.pass_at]
-    control = scores.independent_pass_at[-1]
-    entropy = scores.trajectory_entropy
-    return {
-        "question": case.question,
-        "environment": case.environment.rpartition(":")[2],
-        "agent": case.policy.algorithm,
-        "case": case.case,
-        **{f"pass@{k}": (passed + ["-"] * EPISODES)[k - 1] for k in range(1, EPISODES + 1)},
-        "control": share(control),
-        "entropy": "-" if entropy is None else f"{entropy.value:.2f}",
-    }
+def share(seeds: Sequence[Played], measure: str) -> str:
+    """In percent, with its interval."""
+    return with_interval(by_task(seeds, measure), 100)
 
 
 if __name__ == "__main__":

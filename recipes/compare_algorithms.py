@@ -224,6 +224,7 @@ def all_tests(played: Iterable[Played]) -> Iterator[dict[str, Any]]:
         yield {
             "environment": environment,
             "lamer minus": algorithm,
+            "its pass@3": f"{100 * by_task(other, 'pass@3').mean():.1f}",
             "pass@3": with_interval(gap, 100),
             "better": int((gap > 0).sum()),
             "worse": int((gap < 0).sum()),
