@@ -53,6 +53,35 @@ def test_a_chunk_that_fills_no_batch_stops_at_once(tmp_path: Path) -> None:
         train_supervised(replace(SUPERVISED, reflections=500), tmp_path)
 
 
+def first_loss(settings: SupervisedSettings, out: Path) -> float:
+    """Of one step; the optimiser changes nothing before it."""
+    train_supervised(replace(settings, steps=1), out)
+    (line,) = curve(out)
+    return line["act_loss"]
+
+
+def test_a_second_stage_goes_on_from_its_start_with_demonstrations_of_its_own(
+    start: Path, tmp_path: Path
+) -> None:
+    from_nothing = first_loss(SUPERVISED, tmp_path / "nothing")
+    second = replace(SUPERVISED, start=str(start))
+    same = first_loss(second, tmp_path / "same")
+    assert same < from_nothing
+    later = replace(second, first_chunk=5)
+    assert first_loss(later, tmp_path / "later") not in (same, from_nothing)
+    assert first_loss(later, tmp_path / "again") == first_loss(later, tmp_path / "later once more")
+
+
+def test_a_policy_is_shown_what_its_own_trials_should_have_been(
+    start: Path, tmp_path: Path
+) -> None:
+    second = replace(SUPERVISED, start=str(start))
+    own = replace(second, player=str(start))
+    assert first_loss(own, tmp_path / "own") != first_loss(second, tmp_path / "scripted")
+    with pytest.raises(SettingError, match="player"):
+        first_loss(replace(second, player=str(tmp_path / "nobody")), tmp_path / "nobody")
+
+
 def lamer_settings(start: Path, estimator: Estimator = "gigpo") -> LamerSettings:
     return LamerSettings(
         estimator=estimator,
