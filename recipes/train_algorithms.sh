@@ -35,12 +35,12 @@ case $family in
 minesweeper)
     hardest="minesweeper-hard minesweeper-medium minesweeper-hard minesweeper-easy"
     easier="minesweeper-medium minesweeper-easy"
-    gamma=0.9 steps=60 rate=2e-3 ppo_rate=2e-3
+    gamma=0.9 steps=60 rate=3e-3 ppo_rate=1e-3
     ;;
 sokoban)
     hardest="sokoban-hard sokoban-medium"
     easier="sokoban-medium sokoban-easy sokoban-medium sokoban-paper"
-    gamma=0.6 steps=60 rate=5e-3 ppo_rate=1e-3  # 5e-3 loses PPO most of the start (docs/log.md)
+    gamma=0.6 steps=60 rate=5e-3 ppo_rate=1e-3  # at 5e-3 PPO loses most of its start (docs/log.md)
     ;;
 webshop)
     # paid for wins alone
