@@ -294,7 +294,8 @@ def family_of(environment: str) -> str:
 
 
 def _beginning(settings: SupervisedSettings) -> tuple[LlamaForCausalLM, Tokenizer]:
-    """The network before the first step, where it is trained, with its head for maps."""
+    """The network before its first step, on its device, with its head for maps; and its
+    tokenizer."""
     family = _family(settings)
     if settings.start:
         model, tokenizer = load_policy(settings.start)
