@@ -17,7 +17,6 @@ docs/results/leads.csv (LaMer against the others task by task) and their tables 
 
 from __future__ import annotations
 
-import argparse
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -33,6 +32,7 @@ from compare_algorithms import (
     all_tests,
     by_task,
     markdown,
+    parser_of,
     policies,
     read,
     replace_between,
@@ -76,12 +76,8 @@ class Case:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--training", type=Path, default=ROOT / "runs" / "training")
-    parser.add_argument("--runs", type=Path, default=ROOT / "runs" / "questions")
-    parser.add_argument("--tasks", type=int, default=200)
+    parser = parser_of(__doc__, "questions")
     parser.add_argument("--families", nargs="+", default=list(LEVELS), choices=list(LEVELS))
-    parser.add_argument("--no-docs", action="store_true", help="play and print only")
     options = parser.parse_args()
     played: list[tuple[Case, Played]] = []
     for family in options.families:
@@ -124,9 +120,9 @@ def cases(family: str, folder: Path) -> Iterator[Case]:
             hot = "temperature 1.0"
             yield Case("temperature", environment, policy, hot, memory, temperature=1.0)
     for policy in policies(folder.parent / f"{family}-mines"):
+        memory = MEMORY.get(policy.algorithm, "none")
         for mines in (7, 8, 9, 10):
             between = f"question_levels:MinesBetween-{mines}" if mines < 10 else environment
-            memory = MEMORY.get(policy.algorithm, "none")
             yield Case("mines", between, policy, f"{mines} mines", memory)
     for path in sorted((folder / "variants").glob("*/policy")):
         algorithm, _, variant = path.parent.name.partition("-")

@@ -73,12 +73,8 @@ class NamedAgent(LanguageAgent):
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--training", type=Path, default=ROOT / "runs" / "training")
-    parser.add_argument("--runs", type=Path, default=ROOT / "runs" / "comparison")
-    parser.add_argument("--tasks", type=int, default=200)
+    parser = parser_of(__doc__, "comparison")
     parser.add_argument("--envs", nargs="+", default=None, help="environment ids; all unless said")
-    parser.add_argument("--no-docs", action="store_true", help="play and print only")
     options = parser.parse_args()
     played = []
     for environment in options.envs or environment_ids():
@@ -98,6 +94,16 @@ def main() -> None:
         draw(played, results)
 
 
+def parser_of(description: str | None, runs: str) -> argparse.ArgumentParser:
+    """The options of a recipe that plays trained policies; its runs are in ``runs/<runs>``."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--training", type=Path, default=ROOT / "runs" / "training")
+    parser.add_argument("--runs", type=Path, default=ROOT / "runs" / runs)
+    parser.add_argument("--tasks", type=int, default=200)
+    parser.add_argument("--no-docs", action="store_true", help="play and print only")
+    return parser
+
+
 def policies(parent: Path) -> list[Policy]:
     """The trained policies in a family's folder, in the order of the table."""
     found = []
@@ -110,12 +116,15 @@ def policies(parent: Path) -> list[Policy]:
     return sorted(found, key=lambda policy: (ORDER.index(policy.algorithm), policy.seed))
 
 
-def play(policy: Policy, environment: str, runs: Path, tasks: int) -> Played:
+def play(
+    policy: Policy, environment: str, runs: Path, tasks: int, control_episodes: int | None = None
+) -> Played:
     """Play a policy on an environment, unless that run is there already."""
     folder = run(
         NamedAgent(policy, SHIPPED_TEMPERATURE),
         environment,
         tasks=tasks,
+        control_episodes=control_episodes,
         memory=MEMORY.get(policy.algorithm, "none"),
         out=runs / environment / f"{policy.algorithm}-seed{policy.seed}",
     )

@@ -11,30 +11,23 @@ means over the seeds, and LaMer's entropy minus that of the others, paired over 
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from compare_algorithms import (
-    MEMORY,
     ROOT,
-    NamedAgent,
     Played,
-    Policy,
     by_task,
     groups,
     markdown,
+    parser_of,
+    play,
     policies,
-    read,
     replace_between,
     with_interval,
     write_csv,
 )
-
-from baselines.language_agent import SHIPPED_TEMPERATURE
-from lamer_bench.runner import run
 
 FAMILIES = ("minesweeper", "sokoban")
 EPISODES = 16
@@ -50,15 +43,11 @@ MEASURES = {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--training", type=Path, default=ROOT / "runs" / "training")
-    parser.add_argument("--runs", type=Path, default=ROOT / "runs" / "diversity")
-    parser.add_argument("--tasks", type=int, default=200)
+    parser = parser_of(__doc__, "diversity")
     parser.add_argument("--families", nargs="+", default=list(FAMILIES), choices=list(FAMILIES))
-    parser.add_argument("--no-docs", action="store_true", help="play and print only")
     options = parser.parse_args()
     played = [
-        play(policy, f"{family}-hard", options.runs, options.tasks)
+        play(policy, f"{family}-hard", options.runs, options.tasks, EPISODES)
         for family in options.families
         for policy in policies(options.training / family)
     ]
@@ -67,19 +56,6 @@ def main() -> None:
     if not options.no_docs:
         write_csv(ROOT / "docs" / "results" / "diversity.csv", [run_row(one) for one in played])
         replace_between(ROOT / "docs" / "results.md", "diversity", markdown(table))
-
-
-def play(policy: Policy, environment: str, runs: Path, tasks: int) -> Played:
-    """Play a policy on an environment, unless that run is there already."""
-    folder = run(
-        NamedAgent(policy, SHIPPED_TEMPERATURE),
-        environment,
-        tasks=tasks,
-        control_episodes=EPISODES,
-        memory=MEMORY.get(policy.algorithm, "none"),
-        out=runs / environment / f"{policy.algorithm}-seed{policy.seed}",
-    )
-    return read(policy, environment, folder, tasks)
 
 
 def measured(played: Played, heading: str) -> np.ndarray[Any, np.dtype[np.float64]]:

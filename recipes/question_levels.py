@@ -1,6 +1,6 @@
 """Levels that only the questions of ask_questions.py need.
 
-They are in no suite, and no policy is trained on them.
+They are in no suite, and no policy is reinforced on them.
 """
 
 from __future__ import annotations

@@ -68,8 +68,9 @@ def test_a_second_stage_goes_on_from_its_start_with_demonstrations_of_its_own(
     same = first_loss(second, tmp_path / "same")
     assert same < from_nothing
     later = replace(second, first_chunk=5)
-    assert first_loss(later, tmp_path / "later") not in (same, from_nothing)
-    assert first_loss(later, tmp_path / "again") == first_loss(later, tmp_path / "later once more")
+    other = first_loss(later, tmp_path / "later")
+    assert other not in (same, from_nothing)
+    assert first_loss(later, tmp_path / "again") == other
 
 
 def test_a_policy_is_shown_what_its_own_trials_should_have_been(
