@@ -6,8 +6,9 @@
 (c) Do the single-episode algorithms gain from reflections that they were not trained with? (d) What
 is one long episode worth that has the turns of all attempts? (e) How much should later attempts pay
 earlier ones? (f) Must reflections be trained? And: what do policies do on levels above those that
-they were reinforced on, trained at another rate, and sampled as they were in training? What is
-LaMer's lead on MineSweeper where single-episode training wins about half of the tasks?
+they were reinforced on, trained at another rate or for longer, and sampled as they were in
+training? What is LaMer's lead on MineSweeper where single-episode training wins about half of the
+tasks?
 
 Plays the policies that recipes/train_algorithms.sh leaves under ``<training>/<family>/`` and, with
 "variants", under ``<training>/<family>/variants/`` on 200 test tasks each; what was not trained is
@@ -52,11 +53,11 @@ LEVELS = {"minesweeper": "hard", "sokoban": "hard"}
 BEST = ("supervised", "gigpo", "lamer")
 """The start, the single-episode algorithm that was trained with three seeds, and LaMer, which are
 asked everything."""
-VARIANTS = {"gamma_traj": "e", "frozen": "f", "rate": "rate"}
+VARIANTS = {"gamma_traj": "e", "frozen": "f", "rate": "rate", "steps": "steps"}
 """How a variant's name begins -> the question that it answers."""
 ABOVE = {"minesweeper": ("hard", "ood"), "sokoban": ("hard", "ood")}
 """Levels above those of the variants called ``easier``."""
-TESTED = ("mines", "above")
+TESTED = ("mines", "above", "steps")
 """Questions that compare LaMer with the other algorithms task by task."""
 
 

@@ -61,6 +61,39 @@ def test_log_in_and_submit(
 
 
 @pytest.mark.parametrize(
+    ("flags", "declared"),
+    [
+        (
+            ["--trained-on-suite", "--open-weights"],
+            {"trained_on_suite": True, "open_weights": True},
+        ),
+        (
+            ["--closed-weights", "--base-model", "Qwen3-4B", "--link", "https://a.example/x"],
+            {
+                "trained_on_suite": False,
+                "open_weights": False,
+                "base_model": "Qwen3-4B",
+                "link": "https://a.example/x",
+            },
+        ),
+    ],
+)
+def test_what_a_submitter_declares_stands_on_the_board(
+    flags: list[str],
+    declared: dict[str, Any],
+    lab: Lab,
+    url: str,
+    played: Callable[..., RunFolder],
+) -> None:
+    assert main(["login", "--url", url, "--token", lab.token]) == 0
+    command = ["submit", str(played().path), "--url", url, "--kind", "trained", "--name", "Mine"]
+    assert main([*command, *flags]) == 0
+    card = lab.database.entries()[0].card.model_dump()
+    assert (card["name"], card["kind"]) == ("Mine", "trained")
+    assert {name: card[name] for name in declared} == declared
+
+
+@pytest.mark.parametrize(
     ("arguments", "line"),
     [
         (["--url", "board.example", "--kind", "scripted"], "is no board's address"),

@@ -24,7 +24,7 @@ from leaderboard import client, sealed_client
 from leaderboard.database import Database
 from leaderboard.sealed import SALT_VARIABLE
 from leaderboard.worker import _work_once, work_once
-from tests.leaderboard.conftest import ENVIRONMENT, SALT, Lab
+from tests.leaderboard.conftest import ENVIRONMENT, SALT, Lab, make_lab
 from tests.leaderboard.test_sealed import SCOUT, Scout, digest_at_home
 
 Bundle = Callable[..., Path]
@@ -205,6 +205,17 @@ def test_a_judge_that_dies_counts_and_one_that_is_told_to_end_does_not(
     entry = lab.database.entry(1)
     assert entry is not None
     assert "it needs more memory" in entry.reason
+
+
+@pytest.mark.slow
+def test_a_replay_that_takes_too_long_is_ended_and_the_board_goes_on(
+    tmp_path: Path, bundle: Bundle
+) -> None:
+    long = bundle("random", ("sokoban-hard", "sokoban-ood", "webshop-ood"))
+    hasty = make_lab(tmp_path, judge_cpu_seconds=1)
+    assert hasty.submit(long)["reason"] == "The replay took more than 1 s of CPU time."
+    assert hasty.submit(bundle())["state"] == "verified"
+    hasty.database.close()
 
 
 def test_many_at_once_have_one_verdict_each(lab: Lab, bundle: Bundle) -> None:
