@@ -57,7 +57,7 @@ VARIANTS = {"gamma_traj": "e", "frozen": "f", "rate": "rate", "steps": "steps"}
 """How a variant's name begins -> the question that it answers."""
 ABOVE = {"minesweeper": ("hard", "ood"), "sokoban": ("hard", "ood")}
 """Levels above those of the variants called ``easier``."""
-TESTED = ("mines", "above", "steps")
+TESTED = ("mines", "above")
 """Questions that compare LaMer with the other algorithms task by task."""
 
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Trains the policies of the comparison for one family: the supervised start, then LaMer and GiGPO (three
-# seeds) and GRPO, RLOO and PPO (one seed) from it; with "variants" instead those that ask_questions.py asks
-# about. Two trainings run side by side, one CPU core each. Killed at any moment, the same command goes on
+# seeds), GRPO and RLOO (the seeds below) and PPO (one seed) from it; with "variants" instead those that
+# ask_questions.py asks about. Two trainings run side by side, one CPU core each. Killed at any moment, the same command goes on
 # from the last checkpoints.
 #
 #   bash recipes/train_algorithms.sh minesweeper|minesweeper-mines|sokoban|webshop [algorithms|variants] [FOLDER]
@@ -34,16 +34,18 @@ reinforce() { # algorithm folder seed options
         2>> "$out/$folder.log"
 }
 
+grpo_seeds=0 rloo_seeds=0
 case $family in
 minesweeper | minesweeper-mines)
     hardest="minesweeper-hard minesweeper-medium minesweeper-hard minesweeper-easy"
     easier="minesweeper-medium minesweeper-easy"
     gamma=0.9 steps=60 rate=2e-3 ppo_rate=2e-3
-    [ "$family" = minesweeper ] || rate=3e-3 ppo_rate=1e-3
+    [ "$family" = minesweeper ] || rate=3e-3 ppo_rate=1e-3 grpo_seeds="0 1 2"
     ;;
 sokoban)
     hardest="sokoban-hard sokoban-medium"
     easier="sokoban-medium sokoban-easy sokoban-medium sokoban-paper"
+    grpo_seeds="0 1 2" rloo_seeds="0 1 2"
     gamma=0.6 steps=60 rate=5e-3 ppo_rate=1e-3  # at 5e-3 PPO loses most of its start (docs/log.md)
     ;;
 webshop)
@@ -101,9 +103,8 @@ algorithms)
     } &
     {
         for seed in 0 1 2; do reinforce gigpo gigpo-seed$seed $seed --environments $hardest; done
-        for algorithm in grpo rloo; do
-            reinforce $algorithm $algorithm-seed0 0 --environments $hardest
-        done
+        for seed in $grpo_seeds; do reinforce grpo grpo-seed$seed $seed --environments $hardest; done
+        for seed in $rloo_seeds; do reinforce rloo rloo-seed$seed $seed --environments $hardest; done
         rate=$ppo_rate reinforce ppo ppo-seed0 0 --environments $hardest
     } &
     ;;
@@ -122,6 +123,8 @@ variants)
         if [ "$family" = sokoban ]; then
             rate=1e-3 reinforce gigpo variants/gigpo-rate_1e-3 0 --environments $hardest
             rate=5e-3 reinforce ppo variants/ppo-rate_5e-3 0 --environments $hardest
+            rate=3e-3 steps=300 reinforce lamer variants/lamer-steps_300 0 --environments $hardest \
+                --gamma-traj $gamma
         fi
     } &
     ;;

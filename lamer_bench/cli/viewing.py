@@ -46,6 +46,8 @@ def view(
         path, content = viewer.write_page(run, out, allow_imports=allow_imports)
         size = path.stat().st_size / 1e6
         print(f"{path}  ({len(content.rows)} trials, {content.num_turns} turns, {size:.1f} MB)")
+        if content.note:
+            output.notice(content.note)
         if content.num_turns > viewer.NUM_TURNS_FOR_A_FILE:
             output.notice(f"For a run of this size: lamer-bench view {run} --serve")
         return

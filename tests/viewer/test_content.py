@@ -75,6 +75,17 @@ def test_an_environment_by_reference_is_imported_only_when_allowed(tmp_path: Pat
     assert open_world(settings, allow_imports=True).family == "doors"
 
 
+def test_a_page_without_observations_says_so_where_it_is_made(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = str(write_example(tmp_path / "run", "tests.toys:Doors-easy").path)
+    command = ["view", run, "--out", str(tmp_path / "view.html")]
+    assert main(command) == 0
+    assert "Observations are not shown: " in capsys.readouterr().err
+    assert main([*command, "--allow-imports"]) == 0
+    assert capsys.readouterr().err == ""
+
+
 # Rows --------------------------------------------------------------------------------------------
 
 
