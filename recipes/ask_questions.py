@@ -51,13 +51,13 @@ from lamer_bench.runner import run
 LEVELS = {"minesweeper": "hard", "sokoban": "hard"}
 """Where a family's questions are asked: the level with the most room for a second attempt."""
 BEST = ("supervised", "gigpo", "lamer")
-"""The start, the single-episode algorithm that was trained with three seeds, and LaMer, which are
-asked everything."""
+"""The start, LaMer, and the single-episode algorithm whose estimator LaMer takes, which are asked
+everything."""
 VARIANTS = {"gamma_traj": "e", "frozen": "f", "rate": "rate", "steps": "steps"}
 """How a variant's name begins -> the question that it answers."""
 ABOVE = {"minesweeper": ("hard", "ood"), "sokoban": ("hard", "ood")}
 """Levels above those of the variants called ``easier``."""
-TESTED = ("mines", "above")
+TESTED = ("mines", "above", "steps")
 """Questions that compare LaMer with the other algorithms task by task."""
 
 

@@ -125,6 +125,7 @@ variants)
             rate=5e-3 reinforce ppo variants/ppo-rate_5e-3 0 --environments $hardest
             rate=3e-3 steps=300 reinforce lamer variants/lamer-steps_300 0 --environments $hardest \
                 --gamma-traj $gamma
+            rate=3e-3 steps=300 reinforce rloo variants/rloo-steps_300 0 --environments $hardest
         fi
     } &
     ;;
