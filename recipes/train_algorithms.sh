@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Trains the policies of the comparison for one family: the supervised start, then LaMer and GiGPO (three
 # seeds), GRPO and RLOO (the seeds below) and PPO (one seed) from it; with "variants" instead those that
-# ask_questions.py asks about. Two trainings run side by side, one CPU core each. Killed at any moment, the same command goes on
-# from the last checkpoints.
+# ask_questions.py asks about. Two trainings run side by side, one CPU core each. Killed at any moment, the
+# same command goes on from the last checkpoints.
 #
 #   bash recipes/train_algorithms.sh minesweeper|minesweeper-mines|sokoban|webshop [algorithms|variants] [FOLDER]
 #
@@ -32,6 +32,14 @@ reinforce() { # algorithm folder seed options
     lamer-bench train "$algorithm" --out "$out/$folder" --start "$out/supervised/policy" --steps $steps \
         --lora-rank 4 --learning-rate $rate --threads 1 --precision "$precision" --seed "$seed" "$@" \
         2>> "$out/$folder.log"
+}
+
+with_seeds() { # algorithm seeds options
+    local algorithm=$1 seeds=$2 seed
+    shift 2
+    for seed in $seeds; do
+        reinforce "$algorithm" "$algorithm-seed$seed" "$seed" --environments $hardest "$@"
+    done
 }
 
 grpo_seeds=0 rloo_seeds=0
@@ -96,16 +104,12 @@ algorithms)
             --environments '{"sokoban-easy": 1, "sokoban-medium": 3, "sokoban-paper": 1,
                              "sokoban-hard": 6, "environments.practice:SokobanPractice-*": 1}'
     fi
+    with_seeds lamer "0 1 2" --gamma-traj $gamma &
     {
-        for seed in 0 1 2; do
-            reinforce lamer lamer-seed$seed $seed --environments $hardest --gamma-traj $gamma
-        done
-    } &
-    {
-        for seed in 0 1 2; do reinforce gigpo gigpo-seed$seed $seed --environments $hardest; done
-        for seed in $grpo_seeds; do reinforce grpo grpo-seed$seed $seed --environments $hardest; done
-        for seed in $rloo_seeds; do reinforce rloo rloo-seed$seed $seed --environments $hardest; done
-        rate=$ppo_rate reinforce ppo ppo-seed0 0 --environments $hardest
+        with_seeds gigpo "0 1 2"
+        with_seeds grpo "$grpo_seeds"
+        with_seeds rloo "$rloo_seeds"
+        rate=$ppo_rate with_seeds ppo 0
     } &
     ;;
 variants)

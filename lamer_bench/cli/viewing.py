@@ -42,19 +42,19 @@ def view(
     from lamer_bench import viewer
     from lamer_bench.viewer.content import Content
 
-    if not (serve or terminal):
-        path, content = viewer.write_page(run, out, allow_imports=allow_imports)
-        size = path.stat().st_size / 1e6
-        print(f"{path}  ({len(content.rows)} trials, {content.num_turns} turns, {size:.1f} MB)")
-        if content.note:
-            output.notice(content.note)
-        if content.num_turns > viewer.NUM_TURNS_FOR_A_FILE:
-            output.notice(f"For a run of this size: lamer-bench view {run} --serve")
-        return
-    content = Content.of(run, allow_imports=allow_imports)
+    page = None
+    if serve or terminal:
+        content = Content.of(run, allow_imports=allow_imports)
+    else:
+        page, content = viewer.write_page(run, out, allow_imports=allow_imports)
     if content.note:
         output.notice(content.note)
-    if serve:
+    if page:
+        size = page.stat().st_size / 1e6
+        print(f"{page}  ({len(content.rows)} trials, {content.num_turns} turns, {size:.1f} MB)")
+        if content.num_turns > viewer.NUM_TURNS_FOR_A_FILE:
+            output.notice(f"For a run of this size: lamer-bench view {run} --serve")
+    elif serve:
         _serve(content, port)
     else:
         _walk(content, task, kind, repeat)
