@@ -8,6 +8,7 @@ the short names of `baselines.webshop_prompt`.
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -102,6 +103,28 @@ def build_model(tokenizer: Tokenizer, size: ModelSize, seed: int) -> LlamaForCau
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return LlamaForCausalLM(config)
+
+
+def add_layers(model: LlamaForCausalLM, number: int) -> None:
+    """Insert layers, evenly spread, that do nothing yet: copies of the layer before, whose outputs
+    are zero (block expansion, arXiv 2401.02415).
+
+    The model answers exactly as before, and training can make use of them.
+    """
+    blocks = model.model.layers
+    deeper = torch.nn.ModuleList()
+    for index, block in enumerate(blocks):
+        deeper.append(block)
+        behind = (index + 1) * number // len(blocks) - index * number // len(blocks)
+        for _ in range(behind):
+            idle = copy.deepcopy(block)
+            torch.nn.init.zeros_(idle.self_attn.o_proj.weight)
+            torch.nn.init.zeros_(idle.mlp.down_proj.weight)
+            deeper.append(idle)
+    for index, block in enumerate(deeper):
+        block.self_attn.layer_idx = index  # its place in a key-value cache
+    model.model.layers = deeper
+    model.config.num_hidden_layers = len(deeper)
 
 
 def save_policy(

@@ -28,6 +28,7 @@ from baselines.training.log import TrainingLog
 from baselines.training.model import (
     LARGEST_BOARD,
     ModelSize,
+    add_layers,
     build_model,
     build_tokenizer,
     load_policy,
@@ -95,6 +96,8 @@ class SupervisedSettings(Checked):
     """Where the network is trained; the demonstrations are made on the CPU."""
     size: ModelSize = field(default_factory=ModelSize)
     """Shape of the network, as JSON; ignored with a start."""
+    add_layers: int = 0
+    """Layers that the start is made deeper by; at first they do nothing (arXiv 2401.02415)."""
     checkpoint_steps: int = 100
     """Steps between checkpoints."""
     seed: int = 0
@@ -103,10 +106,21 @@ class SupervisedSettings(Checked):
     def check(self) -> None:
         for name in ("steps", "batch_size", "reflections", "chunk_trials", "checkpoint_steps"):
             self.at_least(name, 1)
-        for name in ("warmup_steps", "first_chunk", "weight_decay", "player_temperature"):
+        for name in (
+            "warmup_steps",
+            "first_chunk",
+            "weight_decay",
+            "player_temperature",
+            "add_layers",
+        ):
             self.at_least(name, 0)
         for name in ("learning_rate", "muon_rate"):
             self.above(name, 0.0)
+        if self.add_layers and not self.start:
+            raise SettingError(
+                f"add_layers is {self.add_layers}, and there is no start to add them to. Give a "
+                "start, or the number of layers in size."
+            )
         if not self.environments:
             raise SettingError(
                 'environments is empty. Name at least one and its share: {"minesweeper-easy": 1}.'
@@ -300,6 +314,7 @@ def _beginning(settings: SupervisedSettings) -> tuple[LlamaForCausalLM, Tokenize
     if settings.start:
         model, tokenizer = load_policy(settings.start)
         check_vocabulary(tokenizer, [one for e in settings.environments for one in levels_of(e)])
+        add_layers(model, settings.add_layers)
     else:
         tokenizer = build_tokenizer(family)
         model = build_model(tokenizer, settings.size, settings.seed)

@@ -23,7 +23,14 @@ from baselines.training.cli import ALGORITHMS, build_parser, field_docs
 from baselines.training.credit import Credit
 from baselines.training.lamer import Estimator, LamerSettings, credit, train_lamer
 from baselines.training.loop import fill_in, make_optimizer, plans, save, train
-from baselines.training.model import ModelSize, build_model, build_tokenizer, save_policy
+from baselines.training.model import (
+    ModelSize,
+    add_layers,
+    build_model,
+    build_tokenizer,
+    load_policy,
+    save_policy,
+)
 from baselines.training.muon import Muon
 from baselines.training.policy import Policy
 from baselines.training.rollouts import Rollout, roll_out
@@ -71,6 +78,26 @@ def test_a_second_stage_goes_on_from_its_start_with_demonstrations_of_its_own(
     other = first_loss(later, tmp_path / "later")
     assert other not in (same, from_nothing)
     assert first_loss(later, tmp_path / "again") == other
+
+
+def test_a_start_made_deeper_answers_as_before_and_learns(start: Path, tmp_path: Path) -> None:
+    model, tokenizer = load_policy(start)
+    deeper, _ = load_policy(start)
+    add_layers(deeper, 3)
+    tokens = torch.arange(5, 45)[None]
+    assert torch.equal(deeper(tokens).logits, model(tokens).logits)
+    stack = [id(layer.self_attn) for layer in deeper.model.layers]
+    assert len(set(stack)) == len(stack) == SIZE.layers + 3  # no layer is there twice
+    save_policy(deeper, tokenizer, tmp_path / "deeper", {})
+    read, _ = load_policy(tmp_path / "deeper")
+    assert torch.equal(read(tokens).logits, model(tokens).logits)
+
+    second = replace(SUPERVISED, start=str(start), steps=2)
+    folder = train_supervised(replace(second, add_layers=3), tmp_path / "trained")
+    trained, _ = load_policy(folder)
+    outputs = [layer.mlp.down_proj.weight for layer in trained.model.layers]
+    assert len(outputs) == SIZE.layers + 3
+    assert all(weight.abs().max() > 0 for weight in outputs)
 
 
 def test_a_policy_is_shown_what_its_own_trials_should_have_been(
