@@ -8,7 +8,7 @@ is one long episode worth that has the turns of all attempts? (e) How much shoul
 earlier ones? (f) Must reflections be trained? And: what do policies do on levels above those that
 they were reinforced on, trained at another rate or for longer, and sampled as they were in
 training? What is LaMer's lead on MineSweeper where single-episode training wins about half of the
-tasks?
+tasks, and what on Sokoban with a larger network?
 
 Plays the policies that recipes/train_algorithms.sh leaves under ``<training>/<family>/`` and, with
 "variants", under ``<training>/<family>/variants/`` on 200 test tasks each; what was not trained is
@@ -57,7 +57,7 @@ VARIANTS = {"gamma_traj": "e", "frozen": "f", "rate": "rate", "steps": "steps"}
 """How a variant's name begins -> the question that it answers."""
 ABOVE = {"minesweeper": ("hard", "ood"), "sokoban": ("hard", "ood")}
 """Levels above those of the variants called ``easier``."""
-TESTED = ("mines", "above", "steps")
+TESTED = ("mines", "above", "steps", "larger")
 """Questions that compare LaMer with the other algorithms task by task."""
 
 
@@ -125,6 +125,10 @@ def cases(family: str, folder: Path) -> Iterator[Case]:
         for mines in (7, 8, 9, 10):
             between = f"question_levels:MinesBetween-{mines}" if mines < 10 else environment
             yield Case("mines", between, policy, f"{mines} mines", memory)
+    for policy in policies(folder.parent / f"{family}-large"):
+        memory = MEMORY.get(policy.algorithm, "none")
+        for level in (environment, "question_levels:FarSokoban-24"):
+            yield Case("larger", level, policy, "12 layers", memory)
     for path in sorted((folder / "variants").glob("*/policy")):
         algorithm, _, variant = path.parent.name.partition("-")
         policy = Policy(algorithm, 0, path / "adapter")

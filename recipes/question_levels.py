@@ -39,3 +39,19 @@ class LongSokoban(Sokoban):
         name: replace(level, turn_limit=EPISODES * level.turn_limit)
         for name, level in Sokoban.levels.items()
     }
+
+
+class FarSokoban(Sokoban):
+    """Sokoban with longer solutions than all but one in seven rooms of `hard`; a level is the least
+    number of moves."""
+
+    family: ClassVar[str] = "sokoban_far"
+    levels: ClassVar[dict[str, SokobanLevel]] = {
+        "24": replace(
+            Sokoban.levels["hard"],
+            description="6x6, 3 boxes, 24 to 40 moves, 3 moves a turn",
+            min_moves=24,
+            max_moves=40,
+            turn_limit=26,
+        )
+    }

@@ -4,10 +4,11 @@
 # ask_questions.py asks about. Two trainings run side by side, one CPU core each. Killed at any moment, the
 # same command goes on from the last checkpoints.
 #
-#   bash recipes/train_algorithms.sh minesweeper|minesweeper-mines|sokoban|webshop [algorithms|variants] [FOLDER]
+#   bash recipes/train_algorithms.sh FAMILY [algorithms|variants] [FOLDER]
 #
-# minesweeper-mines is MineSweeper once more, from a start that has met 4 to 10 mines and other boards: its
-# policies do not ship, ask_questions.py asks about them. It goes on from minesweeper's start.
+# FAMILY is minesweeper, sokoban or webshop; or a second set, whose policies do not ship and which
+# ask_questions.py asks about: minesweeper-mines, from a start that has met 4 to 10 mines and other boards, and
+# sokoban-large, twice as deep. Second sets go on from the start of the first.
 #
 # PRECISION=bfloat16 is twice as fast on processors that multiply in it (AMX, AVX-512 BF16), and many times
 # slower on others. MineSweeper's shipped policies (seed 0) were trained so; all others in float32.
@@ -42,7 +43,7 @@ with_seeds() { # algorithm seeds options
     done
 }
 
-grpo_seeds=0 rloo_seeds=0
+lamer_seeds="0 1 2" gigpo_seeds="0 1 2" grpo_seeds=0 rloo_seeds=0 ppo_seeds=0
 case $family in
 minesweeper | minesweeper-mines)
     hardest="minesweeper-hard minesweeper-medium minesweeper-hard minesweeper-easy"
@@ -50,10 +51,11 @@ minesweeper | minesweeper-mines)
     gamma=0.9 steps=60 rate=2e-3 ppo_rate=2e-3
     [ "$family" = minesweeper ] || rate=3e-3 ppo_rate=1e-3 grpo_seeds="0 1 2"
     ;;
-sokoban)
+sokoban | sokoban-large)
     hardest="sokoban-hard sokoban-medium"
     easier="sokoban-medium sokoban-easy sokoban-medium sokoban-paper"
     grpo_seeds="0 1 2" rloo_seeds="0 1 2"
+    [ "$family" = sokoban ] || lamer_seeds="0 1" gigpo_seeds=0 grpo_seeds=0 rloo_seeds="0 1" ppo_seeds=""
     gamma=0.6 steps=60 rate=5e-3 ppo_rate=1e-3  # at 5e-3 PPO loses most of its start (docs/log.md)
     ;;
 webshop)
@@ -64,7 +66,8 @@ webshop)
     gamma=0.6 steps=45 rate=1e-3 ppo_rate=1e-3
     ;;
 *)
-    echo "No family is called '$family'. Known: minesweeper, minesweeper-mines, sokoban, webshop." >&2
+    echo "No family is called '$family'. Known: minesweeper, minesweeper-mines, sokoban, sokoban-large," \
+        "webshop." >&2
     exit 2
     ;;
 esac
@@ -91,6 +94,14 @@ algorithms)
         supervised supervised --steps 3000 --batch-size 64 --reflections 8 --chunk-trials 400 \
             --population '{"remember": 0.5, "slip": 0.05}' \
             --environments '{"webshop-easy": 1, "webshop-medium": 4, "webshop-hard": 3, "webshop-paper": 1}'
+    elif [ "$family" = sokoban-large ]; then
+        # Sokoban's start with twice as many layers goes on with its own failures
+        small="$out/../sokoban/supervised/policy"
+        supervised supervised --start "$small" --player "$small" --add-layers 6 \
+            --first-chunk 40000 --chunk-trials 512 --steps 1150 \
+            --learning-rate 0.002 --muon-rate 0.015 --population '{"remember": 1.0, "slip": 0.05}' \
+            --environments '{"sokoban-easy": 1, "sokoban-medium": 3, "sokoban-paper": 1,
+                             "sokoban-hard": 6, "environments.practice:SokobanPractice-*": 1}'
     else
         # solutions first, then the policy's own failures
         supervised first --steps 2800 \
@@ -104,12 +115,12 @@ algorithms)
             --environments '{"sokoban-easy": 1, "sokoban-medium": 3, "sokoban-paper": 1,
                              "sokoban-hard": 6, "environments.practice:SokobanPractice-*": 1}'
     fi
-    with_seeds lamer "0 1 2" --gamma-traj $gamma &
+    with_seeds lamer "$lamer_seeds" --gamma-traj $gamma &
     {
-        with_seeds gigpo "0 1 2"
+        with_seeds gigpo "$gigpo_seeds"
         with_seeds grpo "$grpo_seeds"
         with_seeds rloo "$rloo_seeds"
-        rate=$ppo_rate with_seeds ppo 0
+        rate=$ppo_rate with_seeds ppo "$ppo_seeds"
     } &
     ;;
 variants)
