@@ -25,7 +25,6 @@ from pathlib import Path
 from typing import Any
 
 from compare_algorithms import (
-    MEMORY,
     ROOT,
     NamedAgent,
     Played,
@@ -111,34 +110,30 @@ def cases(family: str, folder: Path) -> Iterator[Case]:
         for memory in ("none", "history", "both"):
             yield Case("b", environment, lamer, f"memory {memory}", memory)
     for algorithm, policy in trained.items():
-        memory = MEMORY.get(algorithm, "none")
-        if memory == "none":
+        if policy.memory == "none":
             yield Case("c", environment, policy, "with reflections", "reflection")
         if family == "sokoban":
             long = f"question_levels:LongSokoban-{LEVELS[family]}"
             yield Case("d", long, policy, "one long episode", "none", episodes=1)
         if algorithm in BEST:
             hot = "temperature 1.0"
-            yield Case("temperature", environment, policy, hot, memory, temperature=1.0)
+            yield Case("temperature", environment, policy, hot, policy.memory, temperature=1.0)
     for policy in policies(folder.parent / f"{family}-mines"):
-        memory = MEMORY.get(policy.algorithm, "none")
         for mines in (7, 8, 9, 10):
             between = f"question_levels:MinesBetween-{mines}" if mines < 10 else environment
-            yield Case("mines", between, policy, f"{mines} mines", memory)
+            yield Case("mines", between, policy, f"{mines} mines", policy.memory)
     for policy in policies(folder.parent / f"{family}-large"):
-        memory = MEMORY.get(policy.algorithm, "none")
         for level in (environment, "question_levels:FarSokoban-24"):
-            yield Case("larger", level, policy, "12 layers", memory)
+            yield Case("larger", level, policy, "12 layers", policy.memory)
     for path in sorted((folder / "variants").glob("*/policy")):
         algorithm, _, variant = path.parent.name.partition("-")
         policy = Policy(algorithm, 0, path / "adapter")
-        memory = MEMORY.get(algorithm, "none")
         if variant == "easier":
             for level in ABOVE[family]:
-                yield Case("above", f"{family}-{level}", policy, "trained on easier", memory)
+                yield Case("above", f"{family}-{level}", policy, "trained on easier", policy.memory)
         else:
             question = next(q for prefix, q in VARIANTS.items() if variant.startswith(prefix))
-            yield Case(question, environment, policy, variant.replace("_", " "), memory)
+            yield Case(question, environment, policy, variant.replace("_", " "), policy.memory)
 
 
 def play(case: Case, runs: Path, tasks: int) -> Played:

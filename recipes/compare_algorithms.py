@@ -30,13 +30,14 @@ import numpy as np
 
 from baselines.language_agent import SHIPPED_TEMPERATURE, LanguageAgent
 from lamer_bench import metrics, plots
+from lamer_bench.agent import Memory
 from lamer_bench.env import environment_ids
 from lamer_bench.record import RunFolder
 from lamer_bench.runner import run
 from lamer_bench.scores import Scores, gains, interval_over_tasks, score_run
 
 ROOT = Path(__file__).resolve().parent.parent
-MEMORY = {"supervised": "reflection", "lamer": "reflection"}
+MEMORY: dict[str, Memory] = {"supervised": "reflection", "lamer": "reflection"}
 """Everything else was trained without a memory and retries without one."""
 ORDER = ["supervised", "ppo", "rloo", "grpo", "gigpo", "lamer"]
 FIGURES = ("pass-at-k", "diversity")
@@ -50,6 +51,11 @@ class Policy:
     algorithm: str
     seed: int
     folder: Path
+
+    @property
+    def memory(self) -> Memory:
+        """The one that it was trained with."""
+        return MEMORY.get(self.algorithm, "none")
 
 
 @dataclass(frozen=True)
@@ -125,7 +131,7 @@ def play(
         environment,
         tasks=tasks,
         control_episodes=control_episodes,
-        memory=MEMORY.get(policy.algorithm, "none"),
+        memory=policy.memory,
         out=runs / environment / f"{policy.algorithm}-seed{policy.seed}",
     )
     return read(policy, environment, folder, tasks)

@@ -27,6 +27,12 @@ supervised() { # folder options
         2>> "$out/$folder.log"
 }
 
+sokoban_failures() { # folder options: a stage on the failures of a Sokoban policy, its --player
+    supervised "$@" --chunk-trials 512 --population '{"remember": 1.0, "slip": 0.05}' \
+        --environments '{"sokoban-easy": 1, "sokoban-medium": 3, "sokoban-paper": 1,
+                         "sokoban-hard": 6, "environments.practice:SokobanPractice-*": 1}'
+}
+
 reinforce() { # algorithm folder seed options
     local algorithm=$1 folder=$2 seed=$3
     shift 3
@@ -97,11 +103,8 @@ algorithms)
     elif [ "$family" = sokoban-large ]; then
         # Sokoban's start with twice as many layers goes on with its own failures
         small="$out/../sokoban/supervised/policy"
-        supervised supervised --start "$small" --player "$small" --add-layers 6 \
-            --first-chunk 40000 --chunk-trials 512 --steps 1150 \
-            --learning-rate 0.002 --muon-rate 0.015 --population '{"remember": 1.0, "slip": 0.05}' \
-            --environments '{"sokoban-easy": 1, "sokoban-medium": 3, "sokoban-paper": 1,
-                             "sokoban-hard": 6, "environments.practice:SokobanPractice-*": 1}'
+        sokoban_failures supervised --start "$small" --player "$small" --add-layers 6 \
+            --first-chunk 40000 --steps 1150 --learning-rate 0.002 --muon-rate 0.015
     else
         # solutions first, then the policy's own failures
         supervised first --steps 2800 \
@@ -109,11 +112,8 @@ algorithms)
             --population '{"remember": 0.8, "slip": 0.1}' \
             --environments '{"sokoban-easy": 2, "sokoban-medium": 4, "sokoban-paper": 1,
                              "sokoban-hard": 3, "environments.practice:SokobanPractice-*": 2}'
-        supervised supervised --start "$out/first/policy" --player "$out/first/policy" \
-            --first-chunk 20000 --chunk-trials 512 --steps 400 \
-            --learning-rate 0.0015 --muon-rate 0.01 --population '{"remember": 1.0, "slip": 0.05}' \
-            --environments '{"sokoban-easy": 1, "sokoban-medium": 3, "sokoban-paper": 1,
-                             "sokoban-hard": 6, "environments.practice:SokobanPractice-*": 1}'
+        sokoban_failures supervised --start "$out/first/policy" --player "$out/first/policy" \
+            --first-chunk 20000 --steps 400 --learning-rate 0.0015 --muon-rate 0.01
     fi
     with_seeds lamer "$lamer_seeds" --gamma-traj $gamma &
     {
