@@ -8,7 +8,8 @@ is one long episode worth that has the turns of all attempts? (e) How much shoul
 earlier ones? (f) Must reflections be trained? And: what do policies do on levels above those that
 they were reinforced on, trained at another rate or for longer, and sampled as they were in
 training? What is LaMer's lead on MineSweeper where single-episode training wins about half of the
-tasks, and what on Sokoban with a larger network?
+tasks, and what on Sokoban with a larger network, or from a start that has learnt to try something
+else where it failed?
 
 Plays the policies that recipes/train_algorithms.sh leaves under ``<training>/<family>/`` and, with
 "variants", under ``<training>/<family>/variants/`` on 200 test tasks each; what was not trained is
@@ -56,7 +57,7 @@ VARIANTS = {"gamma_traj": "e", "frozen": "f", "rate": "rate", "steps": "steps"}
 """How a variant's name begins -> the question that it answers."""
 ABOVE = {"minesweeper": ("hard", "ood"), "sokoban": ("hard", "ood")}
 """Levels above those of the variants called ``easier``."""
-TESTED = ("mines", "above", "steps", "larger")
+TESTED = ("mines", "above", "steps", "larger", "explore")
 """Questions that compare LaMer with the other algorithms task by task."""
 
 
@@ -125,6 +126,8 @@ def cases(family: str, folder: Path) -> Iterator[Case]:
     for policy in policies(folder.parent / f"{family}-large"):
         for level in (environment, "question_levels:FarSokoban-24"):
             yield Case("larger", level, policy, "12 layers", policy.memory)
+    for policy in policies(folder.parent / f"{family}-explore"):
+        yield Case("explore", environment, policy, "tries something else", policy.memory)
     for path in sorted((folder / "variants").glob("*/policy")):
         algorithm, _, variant = path.parent.name.partition("-")
         policy = Policy(algorithm, 0, path / "adapter")

@@ -7,8 +7,9 @@
 #   bash recipes/train_algorithms.sh FAMILY [algorithms|variants] [FOLDER]
 #
 # FAMILY is minesweeper, sokoban or webshop; or a second set, whose policies do not ship and which
-# ask_questions.py asks about: minesweeper-mines, from a start that has met 4 to 10 mines and other boards, and
-# sokoban-large, twice as deep. Second sets go on from the start of the first.
+# ask_questions.py asks about: minesweeper-mines, from a start that has met 4 to 10 mines and other boards;
+# sokoban-large, twice as deep; and sokoban-explore, from a start that tries something else where it has failed.
+# Second sets go on from the start of the first.
 #
 # PRECISION=bfloat16 is twice as fast on processors that multiply in it (AMX, AVX-512 BF16), and many times
 # slower on others. MineSweeper's shipped policies (seed 0) were trained so; all others in float32.
@@ -57,11 +58,11 @@ minesweeper | minesweeper-mines)
     gamma=0.9 steps=60 rate=2e-3 ppo_rate=2e-3
     [ "$family" = minesweeper ] || rate=3e-3 ppo_rate=1e-3 grpo_seeds="0 1 2"
     ;;
-sokoban | sokoban-large)
+sokoban | sokoban-large | sokoban-explore)
     hardest="sokoban-hard sokoban-medium"
     easier="sokoban-medium sokoban-easy sokoban-medium sokoban-paper"
     grpo_seeds="0 1 2" rloo_seeds="0 1 2"
-    [ "$family" = sokoban ] || lamer_seeds="0 1" gigpo_seeds=0 grpo_seeds=0 rloo_seeds="0 1" ppo_seeds=""
+    [ "$family" != sokoban-large ] || lamer_seeds="0 1" gigpo_seeds=0 grpo_seeds=0 rloo_seeds="0 1" ppo_seeds=""
     gamma=0.6 steps=60 rate=5e-3 ppo_rate=1e-3  # at 5e-3 PPO loses most of its start (docs/log.md)
     ;;
 webshop)
@@ -73,7 +74,7 @@ webshop)
     ;;
 *)
     echo "No family is called '$family'. Known: minesweeper, minesweeper-mines, sokoban, sokoban-large," \
-        "webshop." >&2
+        "sokoban-explore, webshop." >&2
     exit 2
     ;;
 esac
@@ -105,6 +106,11 @@ algorithms)
         small="$out/../sokoban/supervised/policy"
         sokoban_failures supervised --start "$small" --player "$small" --add-layers 6 \
             --first-chunk 40000 --steps 1150 --learning-rate 0.002 --muon-rate 0.015
+    elif [ "$family" = sokoban-explore ]; then
+        # Sokoban's start learns to leave a failed attempt where it can think of something else
+        before="$out/../sokoban/supervised/policy"
+        sokoban_failures supervised --start "$before" --player "$before" --explore 0.03 \
+            --first-chunk 60000 --steps 400 --learning-rate 0.0015 --muon-rate 0.01
     else
         # solutions first, then the policy's own failures
         supervised first --steps 2800 \

@@ -5,35 +5,59 @@ and how far a note about it can be trusted, is learnt only from a policy's own f
 policy plays, and the teacher marks what would have been right; half of the reflections that it goes
 on with are its own, half the teacher's. Where nothing is left to learn in an attempt the teacher's
 player ends it.
+
+What was right is not what a retry should do that cannot see it. A policy that took a losing answer
+for the best one still does when it comes back, and of three attempts two are spent on it. So with
+``explore`` an answer that failed from the same situation is marked as nothing to try again: in its
+place stands what else the policy, asked without its memory, would do there.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 from tokenizers import Tokenizer
 
 from baselines.adapters import weight_files
 from baselines.language_agent import write
-from baselines.models import SmallModel, load_tokenizer
-from baselines.training.demonstrations import Demonstration, Population, Teacher, begin, mark
-from lamer_bench import Answer
+from baselines.models import Array, SmallModel, load_tokenizer
+from baselines.prompts import compact
+from baselines.training.demonstrations import (
+    Beginning,
+    Demonstration,
+    Population,
+    RetryTeacher,
+    Teacher,
+    begin,
+    mark,
+)
+from lamer_bench import Answer, Ask
 from lamer_bench.errors import SettingError
 
 IN_FLIGHT = 256
 """Trials that are played side by side."""
 OWN_REFLECTIONS = 0.5
 """Share of the reflections that are the policy's own."""
+LEAST_SHARE = 0.005
+"""Beginnings of answers that are less likely are left out."""
 
 
 class Corrected:
     """A policy whose trials are marked by teachers."""
 
-    def __init__(self, folder: str | Path, temperature: float, tokenizer: Tokenizer) -> None:
-        """Raises `SettingError` for a policy that would read ``tokenizer``'s numbers as other
-        words."""
+    def __init__(
+        self, folder: str | Path, temperature: float, tokenizer: Tokenizer, explore: float = 1.0
+    ) -> None:
+        """``explore``: how likely another answer must be, as a share of the likeliest one that
+        failed, to be marked in its place; with 1 only the teacher marks.
+
+        Raises `SettingError` for a policy that would read ``tokenizer``'s numbers as other words.
+        """
         if not all(file.exists() for file in weight_files(folder)):
             raise SettingError(
                 f"There is no policy in {folder} to play the trials. Give --player a policy's "
@@ -49,6 +73,7 @@ class Corrected:
         self.model = SmallModel.from_folder(folder)
         self.temperature = temperature
         self.tokenizer = tokenizer
+        self.explore = explore
 
     def demonstrate(
         self, trials: Sequence[tuple[str, int, Teacher]], population: Population
@@ -64,12 +89,15 @@ class Corrected:
         asks = {place: next(trial) for place, (trial, _, _) in enumerate(begun)}
         while asks:
             replies: dict[int, Answer] = {}
+            others = self._others({place: (ask, begun[place][2]) for place, ask in asks.items()})
             for place, ask in asks.items():
                 _, rng, teacher = begun[place]
-                shown, reply = mark(ask, teacher, population, 0.0, rng, self.tokenizer)
+                other = others.get(place)
+                shown, reply = mark(ask, teacher, population, 0.0, rng, self.tokenizer, other)
                 if shown is not None:
                     yield shown
-                if shown is None or (ask.kind == "reflect" and rng.random() >= OWN_REFLECTIONS):
+                goes_on = shown is None or other is not None
+                if goes_on or (ask.kind == "reflect" and rng.random() >= OWN_REFLECTIONS):
                     replies[place] = Answer(reply)
             kinds: tuple[Literal["act", "reflect"], ...] = ("act", "reflect")
             for kind in kinds:
@@ -82,3 +110,55 @@ class Corrected:
                     asks[place] = begun[place][0].send(reply)
                 except StopIteration:
                     del asks[place]
+
+    def _others(self, asks: Mapping[int, tuple[Ask, Teacher]]) -> dict[int, dict[Beginning, float]]:
+        """For each place whose memory holds failed answers from the same situation, and where the
+        policy without that memory thinks enough of others: those, with their shares."""
+        if self.explore >= 1.0:
+            return {}
+        failed = {
+            place: tried
+            for place, (ask, teacher) in asks.items()
+            if ask.kind == "act"
+            and isinstance(teacher, RetryTeacher)
+            and (tried := teacher.tried(ask.view))
+        }
+        wiped = [compact(replace(asks[place][0].view, earlier=()), "act") for place in failed]
+        prompts = [encoding.ids for encoding in self.tokenizer.encode_batch(wiped)]
+        likely = beginnings(self.model, self.tokenizer, prompts)
+        others = {}
+        for (place, tried), shares in zip(failed.items(), likely, strict=True):
+            new = {begin: share for begin, share in shares.items() if begin not in tried}
+            likeliest = max((shares.get(begin, 0.0) for begin in tried), default=0.0)
+            if new and max(new.values()) >= self.explore * likeliest:
+                others[place] = new
+        return others
+
+
+def beginnings(
+    model: SmallModel, tokenizer: Tokenizer, prompts: Sequence[Sequence[int]]
+) -> list[dict[Beginning, float]]:
+    """How a model would begin to answer each prompt: the likeliest pairs of first tokens with their
+    probabilities at temperature 1."""
+    shares: list[dict[Beginning, float]] = [{} for _ in prompts]
+    by_length: dict[int, list[int]] = defaultdict(list)
+    for row, prompt in enumerate(prompts):
+        by_length[len(prompt)].append(row)
+    for rows in by_length.values():
+        cache: list[tuple[Array, Array]] = []
+        first = _probabilities(model.logits(np.array([prompts[row] for row in rows]), cache))
+        places, tokens = np.nonzero(first >= LEAST_SHARE)
+        repeated = [(keys[places], values[places]) for keys, values in cache]
+        second = _probabilities(model.logits(tokens[:, None], repeated))
+        second *= first[places, tokens, None]
+        for pair, token in zip(*np.nonzero(second >= LEAST_SHARE), strict=True):
+            begin = (tokenizer.id_to_token(tokens[pair]), tokenizer.id_to_token(token))
+            shares[rows[places[pair]]][begin] = float(second[pair, token])
+    return shares
+
+
+def _probabilities(logits: Array) -> Array:
+    """Softmax over the last axis: (B, V) -> (B, V)."""
+    weights = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    shares: Array = weights / weights.sum(axis=-1, keepdims=True)
+    return shares

@@ -17,7 +17,7 @@ import random
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import cycle
-from typing import Any, Literal, Protocol, TypeVar
+from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,7 +33,9 @@ INVALID_SHARE = 0.01
 
 T = TypeVar("T")
 Choice = Mapping[str, float]
-"""Token -> probability; they sum to 1."""
+"""Token -> probability; they sum to 1. Empty where the token is not marked."""
+Beginning = tuple[str, str]
+"""The first two tokens of an answer."""
 
 
 @dataclass(frozen=True)
@@ -93,6 +95,21 @@ class Teacher(Protocol):
 
     def reflect(self, view: View) -> str:
         """The reflection after a failed attempt, with its closing tag."""
+
+
+@runtime_checkable
+class RetryTeacher(Teacher, Protocol):
+    """Knows a family in which an answer can be what an attempt failed by."""
+
+    def tried(self, view: View) -> set[Beginning]:
+        """How the answers begin that failed attempts gave in this very situation, as far as the
+        memory tells."""
+
+    def redirect(
+        self, view: View, others: Mapping[Beginning, float], rng: random.Random
+    ) -> Decision | None:
+        """The next turn of a player that tries something else: one of ``others``, which are
+        weighted; None where no decision is left."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,9 +185,10 @@ def mark(
     randomness: float,
     rng: random.Random,
     tokenizer: Tokenizer,
+    others: Mapping[Beginning, float] | None = None,
 ) -> tuple[Demonstration | None, str]:
-    """What would be right here, if there is anything to learn, and what the teacher's player
-    replies."""
+    """What would be right here, or with ``others`` what else to try, if there is anything to learn,
+    and what the teacher's player replies."""
     view = ask.view
     prompt = tuple(tokenizer.encode(compact(view, ask.kind)).ids)
     if ask.kind == "reflect":
@@ -180,7 +198,10 @@ def mark(
         return Demonstration("reflect", prompt, answer, certain, None), spoken(
             view, "reflect", text
         )
-    decision = teacher.decide(view, population, randomness, rng)
+    if others and isinstance(teacher, RetryTeacher):
+        decision = teacher.redirect(view, others, rng)
+    else:
+        decision = teacher.decide(view, population, randomness, rng)
     if decision is None:
         return None, view.admissible[0] if view.admissible else "up"
     written = [*decision.answer, CLOSING_TAGS["act"]]

@@ -69,6 +69,9 @@ class SupervisedSettings(Checked):
     mistakes are corrected (DAgger)."""
     player_temperature: float = 0.5
     """Of its sampling."""
+    explore: float = 1.0
+    """In the player's retries, an answer that failed from the same situation gives way to the
+    player's own others where one of them is at least this share as likely, 0..1; 1: never."""
     population: Population = field(default_factory=Population)
     """Who is imitated, as JSON: shares "remember" and "slip", 0..1."""
     steps: int = 3700
@@ -116,6 +119,12 @@ class SupervisedSettings(Checked):
             self.at_least(name, 0)
         for name in ("learning_rate", "muon_rate"):
             self.above(name, 0.0)
+        self.within("explore", 0.0, 1.0)
+        if self.explore < 1.0 and not self.player:
+            raise SettingError(
+                f"explore is {self.explore}, and there is no player whose retries it is about. "
+                "Give a player, or leave explore at 1."
+            )
         if self.add_layers and not self.start:
             raise SettingError(
                 f"add_layers is {self.add_layers}, and there is no start to add them to. Give a "
@@ -354,7 +363,9 @@ def _chunk(settings: SupervisedSettings, chunk: int, tokenizer) -> list[tuple[Ba
         environment = levels[number // len(environments) % len(levels)]
         trials.append((environment, number, TEACHERS[family_of(environment)]))
     if settings.player:
-        player = Corrected(settings.player, settings.player_temperature, tokenizer)
+        player = Corrected(
+            settings.player, settings.player_temperature, tokenizer, settings.explore
+        )
         shown = list(player.demonstrate(trials, settings.population))
     else:
         shown = [d for trial in trials for d in demonstrate(*trial, settings.population, tokenizer)]

@@ -1,14 +1,24 @@
 """What the supervised start is shown: sound probabilities, teachers that are right."""
 
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 pytest.importorskip("torch", reason="torch is in the [train] extra")
 
 from baselines.explorer.sokoban import Rules, read_board, tried_here
-from baselines.training.corrections import Corrected
-from baselines.training.demonstrations import Demonstration, Population, Rows, batches, demonstrate
+from baselines.models import SmallModel, load_tokenizer
+from baselines.training.corrections import Corrected, beginnings
+from baselines.training.demonstrations import (
+    Demonstration,
+    Population,
+    RetryTeacher,
+    Rows,
+    batches,
+    demonstrate,
+)
 from baselines.training.model import ModelSize, build_model, build_tokenizer, save_policy
 from baselines.training.supervised import levels_of
 from baselines.training.teachers import TEACHERS
@@ -218,6 +228,71 @@ def test_a_policys_own_trials_are_marked_by_the_teacher(tmp_path: Path) -> None:
     assert [one.prompt for one in greedy.demonstrate(trials, Population())] != [
         one.prompt for one in shown
     ]
+
+
+def test_a_retry_is_shown_something_else_than_what_failed() -> None:
+    folder = "baselines/weights/sokoban/supervised"
+    tokenizer = load_tokenizer(folder)
+    trials = [("sokoban-hard", number, TEACHERS["sokoban"]) for number in range(24)]
+
+    def repeats(explore: float) -> list[bool]:
+        """Of each decision after a failure: do its targets hold a push that failed?"""
+        marked = []
+        for one in Corrected(folder, 0.5, tokenizer, explore).demonstrate(trials, Population()):
+            text = [tokenizer.id_to_token(token) for token in one.prompt]
+            if one.kind == "act" and "failed" in text:
+                line = text[text.index("failed") + 1 :]
+                listed = [tokenizer.token_to_id(token) for token in line[: line.index("\n")]]
+                cells, ways = one.targets[:2]
+                marked.append(
+                    any(
+                        cell == one.answer[0] and cells.get(cell) and ways.get(way)
+                        for cell, way in zip(listed[::2], listed[1::2], strict=True)
+                    )
+                )
+        return marked
+
+    always, never = repeats(0.0), repeats(1.0)
+    assert min(len(always), len(never)) > 20
+    assert np.mean(always) < 0.7 * np.mean(never), "only where it sees nothing else"
+
+
+def test_a_redirected_player_goes_on_after_a_push_only_where_the_room_can_be_won() -> None:
+    view = sokoban_view("<remark> (3,3) right </remark>")
+    view = replace(view, rules=make("sokoban-hard").rules())  # three moves a turn
+    teacher = TEACHERS["sokoban"]
+    assert isinstance(teacher, RetryTeacher)
+    assert teacher.tried(view) == {("(3,3)", "right")}
+    rng = view.rng
+    assert teacher.redirect(view, {("(9,9)", "up"): 1.0}, rng) is None
+    won = teacher.redirect(view, {("(3,3)", "down"): 0.5}, rng)
+    assert won is not None
+    assert won.answer[:3] == ["(3,3)", "down", "<action>"]
+    assert won.choices[:2] == [{"(3,3)": 1.0}, {"down": 1.0}]
+    assert all(won.choices)
+    below = ROOM.replace("P", "_").replace("_ _ _ _ #\n# _ _ O", "_ P _ _ #\n# _ _ O")
+    view = replace(view, observation=below.strip(), state={})
+    lost = teacher.redirect(view, {("(3,3)", "up"): 1.0}, rng)
+    assert lost is not None
+    assert lost.answer == ["(3,3)", "up", "<action>", "up"]
+    assert lost.choices[-1] == {}, "whether to go on after a push that loses is not marked"
+    assert len(lost.answer) + 1 == len(lost.choices)
+
+
+def test_how_an_answer_would_begin_is_a_product_of_two_steps(tmp_path: Path) -> None:
+    save_policy(build_model(TOKENIZER, SIZE, seed=0), TOKENIZER, tmp_path / "policy", {})
+    model = SmallModel.from_folder(tmp_path / "policy")
+    model.embedding *= 40.0  # sharper than an untrained network is
+    prompts = [[5, 6, 7], [8, 9], [9, 8, 7]]
+    for prompt, likely in zip(prompts, beginnings(model, TOKENIZER, prompts), strict=True):
+        assert likely
+        for (first, second), share in likely.items():
+            tokens = [TOKENIZER.token_to_id(first), TOKENIZER.token_to_id(second)]
+            expected = 1.0
+            for length, token in enumerate(tokens):
+                logits = model.logits(np.array([[*prompt, *tokens[:length]]]))[0]
+                expected *= np.exp(logits[token]) / np.exp(logits).sum()
+            assert share == pytest.approx(expected)
 
 
 def test_a_player_of_another_vocabulary_is_refused(tmp_path: Path) -> None:

@@ -123,6 +123,8 @@ def test_the_command_line_says_it_in_one_line_too(
         ({"chunk_trials": 0}, "chunk_trials is 0"),
         ({"warmup_steps": -1}, "warmup_steps is -1"),
         ({"add_layers": -1}, "add_layers is -1"),
+        ({"explore": 2.0, "player": "p"}, "explore is 2.0; it must be between 0 and 1"),
+        ({"explore": 0.1}, "explore is 0.1, and there is no player"),
         ({"add_layers": 2}, "add_layers is 2, and there is no start to add them to"),
         ({"muon_rate": 0.0}, "muon_rate is 0.0; it must be more than 0"),
         ({"player_temperature": float("nan")}, "player_temperature is nan"),

@@ -13,10 +13,11 @@ from __future__ import annotations
 
 import random
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from math import inf
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,7 +32,7 @@ from baselines.explorer.sokoban import (
     tried_here,
 )
 from baselines.prompts import CLOSING_TAGS, first_pushes
-from baselines.training.demonstrations import Decision, Population
+from baselines.training.demonstrations import Beginning, Choice, Decision, Population
 from lamer_bench.agent import View
 
 
@@ -85,6 +86,22 @@ class Solutions:
         return [push for push, cost in zip(pushes, costs, strict=True) if cost == least < inf]
 
 
+class _Known(NamedTuple):
+    """What a teacher knows of a view."""
+
+    rules: Rules
+    room: Room
+    position: Position
+    solutions: Solutions
+
+
+def _known(view: View) -> _Known:
+    rules = Rules.read(view.rules)
+    if "solutions" not in view.state:
+        view.state["solutions"] = solutions_from(rules, view.observation)
+    return _Known(rules, *read_board(rules, view.observation), view.state["solutions"])
+
+
 @lru_cache(maxsize=8)
 def solutions_from(rules: Rules, observation: str) -> Solutions:
     """Kept for the next attempts at the same room."""
@@ -105,29 +122,66 @@ class SokobanTeacher:
         A slip is a push that looks good; who remembers makes none that was tried from here. Where
         the room is lost there is nothing to learn: the player goes on with slips.
         """
-        rules = Rules.read(view.rules)
-        room, start = read_board(rules, view.observation)
-        if "solutions" not in view.state:
-            view.state["solutions"] = solutions_from(rules, view.observation)
-        solutions: Solutions = view.state["solutions"]
-        tried = set(tried_here(view, rules))
+        known = _known(view)
+        rules, room, start, solutions = known
         pushes = room.pushes(start)
         if not pushes:
             return None
         best = solutions.best_pushes(pushes)
         tempting = [push for push in pushes if _looks_good(room, push)] or pushes
+        tried = set(tried_here(view, rules))
         heeding = [p for p in tempting if (p.box, p.moves[-1]) not in tried] or tempting
         remembers = rng.random() < population.remember
         slips = rng.random() < randomness or not best
         pushed = rng.choice(best if not slips else heeding if remembers else tempting)
+        likely = _likely(population, best, tempting, heeding)
+        return self._turn(known, pushed, likely, best, rng)
+
+    def tried(self, view: View) -> set[Beginning]:
+        """The pushes that failed attempts made from the present arrangement of boxes."""
+        rules = Rules.read(view.rules)
+        return {(cell_name(rules, box), way) for box, way in tried_here(view, rules)}
+
+    def redirect(
+        self, view: View, others: Mapping[Beginning, float], rng: random.Random
+    ) -> Decision | None:
+        """One of these pushes, for as long as the room can be won at all."""
+        known = _known(view)
+        rules, room, start, solutions = known
+        pushes = room.pushes(start)
+        weights = [others.get((cell_name(rules, p.box), p.moves[-1]), 0.0) for p in pushes]
+        if not any(weights):
+            return None
+        [pushed] = rng.choices(pushes, weights)
+        likely = [(push, share) for push, share in zip(pushes, weights, strict=True) if share]
+        best = solutions.best_pushes(pushes)
+        return self._turn(known, pushed, likely, best, rng, stops_when_lost=True)
+
+    def _turn(
+        self,
+        known: _Known,
+        pushed: Push,
+        likely: Sequence[tuple[Push, float]],
+        best: Sequence[Push],
+        rng: random.Random,
+        stops_when_lost: bool = False,
+    ) -> Decision:
+        """A push named, walked to and made, and then the best that follows; ``likely`` are the
+        weights of what could be named. Where a room is lost moves are random, or with
+        ``stops_when_lost`` the answer ends, which is not marked."""
+        rules, room, start, solutions = known
         answer = [cell_name(rules, pushed.box), pushed.moves[-1], "<action>"]
-        walked = []
+        walked: list[Choice] = []
         position = start
+        end: Choice = {CLOSING_TAGS["act"]: 1.0}
         is_pushed = False
         for _ in range(rules.moves_per_turn):
             if position.boxes == room.targets:
                 break
             ways = room.walk(position, pushed) if not is_pushed else solutions.best(position)
+            if not ways and stops_when_lost:
+                end = {}
+                break
             ways = ways or list(room.steps)
             walked.append(dict.fromkeys(ways, 1 / len(ways)))
             answer.append(rng.choice(ways))
@@ -135,11 +189,10 @@ class SokobanTeacher:
             is_pushed = is_pushed or position.boxes != before.boxes
         if not best:
             return Decision(answer, [])
-        likely = _likely(population, best, tempting, heeding)
         by_cell = shares((cell_name(rules, push.box), share) for push, share in likely)
         by_way = shares((p.moves[-1], share) for p, share in likely if p.box == pushed.box)
         by_way = by_way or {pushed.moves[-1]: 1.0}  # a slip, in a population that never slips
-        choices = [by_cell, by_way, {"<action>": 1.0}, *walked, {CLOSING_TAGS["act"]: 1.0}]
+        choices = [by_cell, by_way, {"<action>": 1.0}, *walked, end]
         return Decision(answer, choices, self._maps(rules, room, start, best))
 
     def _maps(
