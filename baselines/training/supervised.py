@@ -22,7 +22,14 @@ from transformers import LlamaForCausalLM
 from baselines.local_model import Device, choose_device
 from baselines.training.checkpoint import diverged, load_checkpoint, save_checkpoint
 from baselines.training.corrections import Corrected
-from baselines.training.demonstrations import Batch, Population, Rows, batches, demonstrate
+from baselines.training.demonstrations import (
+    Batch,
+    Population,
+    RetryTeacher,
+    Rows,
+    batches,
+    demonstrate,
+)
 from baselines.training.distributed import launched
 from baselines.training.log import TrainingLog
 from baselines.training.model import (
@@ -347,6 +354,12 @@ def _family(settings: SupervisedSettings) -> str:
         raise SettingError(
             "WebShop has a vocabulary of its own: train it without "
             f"{' and '.join(name for name in families if name != 'webshop')}."
+        )
+    deaf = [family for family in families if not isinstance(TEACHERS[family], RetryTeacher)]
+    if settings.explore < 1.0 and deaf:
+        raise SettingError(
+            f"explore is {settings.explore}, and in {' and '.join(deaf)} no answer is what an "
+            "attempt failed by. Leave explore at 1; it is for sokoban."
         )
     return families[0]
 

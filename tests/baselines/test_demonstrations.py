@@ -20,7 +20,7 @@ from baselines.training.demonstrations import (
     demonstrate,
 )
 from baselines.training.model import ModelSize, build_model, build_tokenizer, save_policy
-from baselines.training.supervised import levels_of
+from baselines.training.supervised import SupervisedSettings, levels_of, train_supervised
 from baselines.training.teachers import TEACHERS
 from baselines.training.teachers.sokoban import Solutions, _likely, _looks_good
 from lamer_bench import Task, make
@@ -277,6 +277,12 @@ def test_a_redirected_player_goes_on_after_a_push_only_where_the_room_can_be_won
     assert lost.answer == ["(3,3)", "up", "<action>", "up"]
     assert lost.choices[-1] == {}, "whether to go on after a push that loses is not marked"
     assert len(lost.answer) + 1 == len(lost.choices)
+
+
+def test_a_family_without_losing_answers_has_nothing_to_explore(tmp_path: Path) -> None:
+    settings = SupervisedSettings(player="nowhere", explore=0.1)
+    with pytest.raises(SettingError, match="in minesweeper no answer is what an attempt failed by"):
+        train_supervised(settings, tmp_path)
 
 
 def test_how_an_answer_would_begin_is_a_product_of_two_steps(tmp_path: Path) -> None:
