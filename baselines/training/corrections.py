@@ -9,7 +9,9 @@ player ends it.
 What was right is not what a retry should do that cannot see it. A policy that took a losing answer
 for the best one still does when it comes back, and of three attempts two are spent on it. So with
 ``explore`` an answer that failed from the same situation is marked as nothing to try again: in its
-place stands what else the policy, asked without its memory, would do there.
+place stands what else the policy, asked without its memory, would do there. Failures are rare; so
+each decision is shown once more, as if an earlier attempt had come here and failed by an answer
+that the policy might give.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from random import Random
 from typing import Literal
 
 import numpy as np
@@ -45,6 +48,9 @@ OWN_REFLECTIONS = 0.5
 """Share of the reflections that are the policy's own."""
 LEAST_SHARE = 0.005
 """Beginnings of answers that are less likely are left out."""
+
+Shares = dict[Beginning, float]
+"""Beginning of an answer -> probability."""
 
 
 class Corrected:
@@ -89,14 +95,16 @@ class Corrected:
         asks = {place: next(trial) for place, (trial, _, _) in enumerate(begun)}
         while asks:
             replies: dict[int, Answer] = {}
-            others = self._others({place: (ask, begun[place][2]) for place, ask in asks.items()})
+            likely = self._likely({place: (ask, begun[place][2]) for place, ask in asks.items()})
             for place, ask in asks.items():
                 _, rng, teacher = begun[place]
-                other = others.get(place)
-                shown, reply = mark(ask, teacher, population, 0.0, rng, self.tokenizer, other)
+                others = self._others(ask, teacher, likely.get(place))
+                shown, reply = mark(ask, teacher, population, 0.0, rng, self.tokenizer, others)
                 if shown is not None:
                     yield shown
-                goes_on = shown is None or other is not None
+                    if place in likely:
+                        yield from self._imagined(ask, teacher, likely[place], rng)
+                goes_on = shown is None or bool(others)
                 if goes_on or (ask.kind == "reflect" and rng.random() >= OWN_REFLECTIONS):
                     replies[place] = Answer(reply)
             kinds: tuple[Literal["act", "reflect"], ...] = ("act", "reflect")
@@ -111,36 +119,48 @@ class Corrected:
                 except StopIteration:
                     del asks[place]
 
-    def _others(self, asks: Mapping[int, tuple[Ask, Teacher]]) -> dict[int, dict[Beginning, float]]:
-        """For each place whose memory holds failed answers from the same situation, and where the
-        policy without that memory thinks enough of others: those, with their shares."""
-        if self.explore >= 1.0:
-            return {}
-        failed = {
-            place: tried
+    def _likely(self, asks: Mapping[int, tuple[Ask, Teacher]]) -> dict[int, Shares]:
+        """For each place where something can be explored: how the policy would begin to answer
+        without its memory."""
+        places = [
+            place
             for place, (ask, teacher) in asks.items()
-            if ask.kind == "act"
-            and isinstance(teacher, RetryTeacher)
-            and (tried := teacher.tried(ask.view))
-        }
-        wiped = [compact(replace(asks[place][0].view, earlier=()), "act") for place in failed]
+            if self.explore < 1.0 and ask.kind == "act" and isinstance(teacher, RetryTeacher)
+        ]
+        wiped = [compact(replace(asks[place][0].view, earlier=()), "act") for place in places]
         prompts = [encoding.ids for encoding in self.tokenizer.encode_batch(wiped)]
-        likely = beginnings(self.model, self.tokenizer, prompts)
-        others = {}
-        for (place, tried), shares in zip(failed.items(), likely, strict=True):
-            new = {begin: share for begin, share in shares.items() if begin not in tried}
-            likeliest = max((shares.get(begin, 0.0) for begin in tried), default=0.0)
-            if new and max(new.values()) >= self.explore * likeliest:
-                others[place] = new
-        return others
+        return dict(zip(places, beginnings(self.model, self.tokenizer, prompts), strict=True))
+
+    def _others(self, ask: Ask, teacher: Teacher, likely: Shares | None) -> Shares:
+        """The likely answers that have not failed from this situation, if any has and if the policy
+        thinks enough of one of them."""
+        if likely is None or not isinstance(teacher, RetryTeacher):
+            return {}
+        tried = teacher.tried(ask.view)
+        others = {begin: share for begin, share in likely.items() if begin not in tried}
+        most = max((likely.get(begin, 0.0) for begin in tried), default=0.0)
+        is_worth_it = bool(tried) and max(others.values(), default=0.0) >= self.explore * most
+        return others if is_worth_it else {}
+
+    def _imagined(
+        self, ask: Ask, teacher: Teacher, likely: Shares, rng: Random
+    ) -> Iterator[Demonstration]:
+        """The same decision after a failure that the policy might have had here."""
+        if likely and isinstance(teacher, RetryTeacher):
+            [failed] = rng.choices(list(likely), list(likely.values()))
+            again = replace(ask, view=teacher.failed_by(ask.view, failed))
+            if others := self._others(again, teacher, likely):
+                shown, _ = mark(again, teacher, Population(), 0.0, rng, self.tokenizer, others)
+                if shown is not None:
+                    yield shown
 
 
 def beginnings(
     model: SmallModel, tokenizer: Tokenizer, prompts: Sequence[Sequence[int]]
-) -> list[dict[Beginning, float]]:
+) -> list[Shares]:
     """How a model would begin to answer each prompt: the likeliest pairs of first tokens with their
     probabilities at temperature 1."""
-    shares: list[dict[Beginning, float]] = [{} for _ in prompts]
+    shares: list[Shares] = [{} for _ in prompts]
     by_length: dict[int, list[int]] = defaultdict(list)
     for row, prompt in enumerate(prompts):
         by_length[len(prompt)].append(row)

@@ -105,6 +105,10 @@ class RetryTeacher(Teacher, Protocol):
         """How the answers begin that failed attempts gave in this very situation, as far as the
         memory tells."""
 
+    def failed_by(self, view: View, begin: Beginning) -> View:
+        """The view as if an earlier attempt had come here and failed by an answer that begins
+        so."""
+
     def redirect(
         self, view: View, others: Mapping[Beginning, float], rng: random.Random
     ) -> Decision | None:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import random
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from math import inf
 from typing import NamedTuple
@@ -28,12 +28,14 @@ from baselines.explorer.sokoban import (
     Room,
     Rules,
     cell_name,
+    push_names,
+    pushes_made,
     read_board,
     tried_here,
 )
 from baselines.prompts import CLOSING_TAGS, first_pushes
 from baselines.training.demonstrations import Beginning, Choice, Decision, Population
-from lamer_bench.agent import View
+from lamer_bench.agent import PastEpisode, View
 
 
 @dataclass
@@ -141,6 +143,13 @@ class SokobanTeacher:
         """The pushes that failed attempts made from the present arrangement of boxes."""
         rules = Rules.read(view.rules)
         return {(cell_name(rules, box), way) for box, way in tried_here(view, rules)}
+
+    def failed_by(self, view: View, begin: Beginning) -> View:
+        """An earlier attempt's reflection lists this attempt's pushes and that one."""
+        rules = Rules.read(view.rules)
+        pushed = push_names(rules, pushes_made(rules, view.turns))
+        failed = PastEpisode(reflection=" ".join([*pushed, *begin]))
+        return replace(view, earlier=[*view.earlier, failed])
 
     def redirect(
         self, view: View, others: Mapping[Beginning, float], rng: random.Random
