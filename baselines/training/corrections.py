@@ -8,10 +8,11 @@ player ends it.
 
 What was right is not what a retry should do that cannot see it. A policy that took a losing answer
 for the best one still does when it comes back, and of three attempts two are spent on it. So with
-``explore`` an answer that failed from the same situation is marked as nothing to try again: in its
-place stands what else the policy, asked without its memory, would do there. Failures are rare; so
-each decision is shown once more, as if an earlier attempt had come here and failed by an answer
-that the policy might give.
+``explore`` an answer that failed from the same situation is nothing to try again, as long as the
+policy, asked without its memory, thinks enough of another one: marked is the best of the others, or
+where all of those lose what else the policy would do. Failures are rare; so each decision is shown
+once more, as if an earlier attempt had come here and failed by an answer that the policy might
+give.
 """
 
 from __future__ import annotations
@@ -148,8 +149,9 @@ class Corrected:
         """The same decision after a failure that the policy might have had here."""
         if likely and isinstance(teacher, RetryTeacher):
             [failed] = rng.choices(list(likely), list(likely.values()))
-            again = replace(ask, view=teacher.failed_by(ask.view, failed))
-            if others := self._others(again, teacher, likely):
+            view = teacher.failed_by(ask.view, failed, rng)
+            again = replace(ask, view=view or ask.view)
+            if view is not None and (others := self._others(again, teacher, likely)):
                 shown, _ = mark(again, teacher, Population(), 0.0, rng, self.tokenizer, others)
                 if shown is not None:
                     yield shown

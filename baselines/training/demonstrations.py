@@ -105,15 +105,15 @@ class RetryTeacher(Teacher, Protocol):
         """How the answers begin that failed attempts gave in this very situation, as far as the
         memory tells."""
 
-    def failed_by(self, view: View, begin: Beginning) -> View:
-        """The view as if an earlier attempt had come here and failed by an answer that begins
-        so."""
+    def failed_by(self, view: View, begin: Beginning, rng: random.Random) -> View | None:
+        """The view as if an earlier attempt had come here, given an answer that begins so, and
+        failed; None where it would not have failed."""
 
     def redirect(
         self, view: View, others: Mapping[Beginning, float], rng: random.Random
     ) -> Decision | None:
-        """The next turn of a player that tries something else: one of ``others``, which are
-        weighted; None where no decision is left."""
+        """The next turn of a player that tries something else: what is right among that, or else
+        one of ``others``, which are weighted; None where no decision is left."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,6 +38,10 @@ from baselines.training.demonstrations import Beginning, Choice, Decision, Popul
 from lamer_bench.agent import PastEpisode, View
 
 
+LATER_FAILURES = 0.5
+"""Chance that an attempt fails all the same that does not lose here."""
+
+
 @dataclass
 class Solutions:
     """The shortest solution of every state that can be reached from ``start``."""
@@ -81,11 +85,14 @@ class Solutions:
             if self.moves_left.get(self.room.move(position, direction), inf) < left
         ]
 
-    def best_pushes(self, pushes: Sequence[Push]) -> list[Push]:
-        """Those that a shortest solution begins with; none where all of them lose."""
+    def best_pushes(self, pushes: Sequence[Push], most: float = inf) -> list[Push]:
+        """Those that a shortest solution of ``most`` moves or fewer begins with; none where all of
+        them lose."""
         costs = [len(push.moves) + self.moves_left.get(push.after, inf) for push in pushes]
         least = min(costs, default=inf)
-        return [push for push, cost in zip(pushes, costs, strict=True) if cost == least < inf]
+        if least > most or least == inf:
+            return []
+        return [push for push, cost in zip(pushes, costs, strict=True) if cost == least]
 
 
 class _Known(NamedTuple):
@@ -144,9 +151,17 @@ class SokobanTeacher:
         rules = Rules.read(view.rules)
         return {(cell_name(rules, box), way) for box, way in tried_here(view, rules)}
 
-    def failed_by(self, view: View, begin: Beginning) -> View:
-        """An earlier attempt's reflection lists this attempt's pushes and that one."""
-        rules = Rules.read(view.rules)
+    def failed_by(self, view: View, begin: Beginning, rng: random.Random) -> View | None:
+        """An earlier attempt's reflection lists this attempt's pushes and that one. Who makes a
+        push that wins may still lose later, but not always."""
+        rules, room, position, solutions = _known(view)
+        wins = any(
+            push.after in solutions.moves_left
+            for push in room.pushes(position)
+            if (cell_name(rules, push.box), push.moves[-1]) == begin
+        )
+        if wins and rng.random() >= LATER_FAILURES:
+            return None
         pushed = push_names(rules, pushes_made(rules, view.turns))
         failed = PastEpisode(reflection=" ".join([*pushed, *begin]))
         return replace(view, earlier=[*view.earlier, failed])
@@ -154,15 +169,23 @@ class SokobanTeacher:
     def redirect(
         self, view: View, others: Mapping[Beginning, float], rng: random.Random
     ) -> Decision | None:
-        """One of these pushes, for as long as the room can be won at all."""
+        """The best of the pushes that were not tried and win in the turns that are left; where
+        none does, one of ``others``. None once the room is lost."""
         known = _known(view)
         rules, room, start, solutions = known
         pushes = room.pushes(start)
-        weights = [others.get((cell_name(rules, p.box), p.moves[-1]), 0.0) for p in pushes]
-        if not any(weights):
+        tried = set(tried_here(view, rules))
+        untried = [push for push in pushes if (push.box, push.moves[-1]) not in tried]
+        moves_left = (view.turn_limit - view.turn) * rules.moves_per_turn
+        wins = solutions.best_pushes(untried, moves_left)
+        likely = [(push, 1.0) for push in wins] or [
+            (push, share)
+            for push in untried
+            if (share := others.get((cell_name(rules, push.box), push.moves[-1])))
+        ]
+        if not likely:
             return None
-        [pushed] = rng.choices(pushes, weights)
-        likely = [(push, share) for push, share in zip(pushes, weights, strict=True) if share]
+        [pushed] = rng.choices(*zip(*likely, strict=True))
         best = solutions.best_pushes(pushes)
         return self._turn(known, pushed, likely, best, rng, stops_when_lost=True)
 
