@@ -37,7 +37,6 @@ from baselines.prompts import CLOSING_TAGS, first_pushes
 from baselines.training.demonstrations import Beginning, Choice, Decision, Population
 from lamer_bench.agent import PastEpisode, View
 
-
 LATER_FAILURES = 0.5
 """Chance that an attempt fails all the same that does not lose here."""
 
