@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -181,7 +182,7 @@ class SmallModel:
             shared = before.shared_with(prompt) if before else 0
             equal = by_shape.setdefault((shared, len(prompt)), {})
             equal.setdefault(tuple(prompt), []).append(index)
-        with _threads().limit(limits=1, user_api="blas"):
+        with one_blas_thread():
             for (shared, _), equal in by_shape.items():
                 different = list(equal.items())
                 for start in range(0, len(different), ROWS_AT_ONCE):
@@ -282,10 +283,15 @@ def sample(logits: Array, draws: Array, temperature: float) -> tuple[Array, Arra
     return chosen, np.take_along_axis(log_probabilities, chosen[:, None], axis=1)[:, 0]
 
 
+def one_blas_thread() -> AbstractContextManager[Any]:
+    """The matrices are too small to share, and threads that wait for each other beside another busy
+    process cost many times more than they gain."""
+    limit: AbstractContextManager[Any] = _threads().limit(limits=1, user_api="blas")
+    return limit
+
+
 @cache
 def _threads() -> ThreadpoolController:
-    """BLAS threads: the matrices are too small to share, and threads that wait for each other
-    beside another busy process cost many times more than they gain."""
     return ThreadpoolController()
 
 

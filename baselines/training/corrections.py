@@ -29,7 +29,7 @@ from tokenizers import Tokenizer
 
 from baselines.adapters import weight_files
 from baselines.language_agent import write
-from baselines.models import Array, SmallModel, load_tokenizer
+from baselines.models import Array, SmallModel, load_tokenizer, one_blas_thread
 from baselines.prompts import compact
 from baselines.training.demonstrations import (
     Beginning,
@@ -130,7 +130,9 @@ class Corrected:
         ]
         wiped = [compact(replace(asks[place][0].view, earlier=()), "act") for place in places]
         prompts = [encoding.ids for encoding in self.tokenizer.encode_batch(wiped)]
-        return dict(zip(places, beginnings(self.model, self.tokenizer, prompts), strict=True))
+        with one_blas_thread():
+            likely = beginnings(self.model, self.tokenizer, prompts)
+        return dict(zip(places, likely, strict=True))
 
     def _others(self, ask: Ask, teacher: Teacher, likely: Shares | None) -> Shares:
         """The likely answers that have not failed from this situation, if any has and if the policy
