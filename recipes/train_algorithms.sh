@@ -110,7 +110,7 @@ algorithms)
         # Sokoban's start learns to leave a failed attempt where it can think of something else
         before="$out/../sokoban/supervised/policy"
         sokoban_failures supervised --start "$before" --player "$before" --explore 0.03 \
-            --first-chunk 60000 --steps 550 --learning-rate 0.0015 --muon-rate 0.01
+            --first-chunk 60000 --steps 1000 --learning-rate 0.0015 --muon-rate 0.01
     else
         # solutions first, then the policy's own failures
         supervised first --steps 2800 \

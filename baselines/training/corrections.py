@@ -11,8 +11,7 @@ for the best one still does when it comes back, and of three attempts two are sp
 ``explore`` an answer that failed from the same situation is nothing to try again, as long as the
 policy, asked without its memory, thinks enough of another one: marked is the best of the others, or
 where all of those lose what else the policy would do. Failures are rare; so each decision is shown
-once more, as if an earlier attempt had come here and failed by an answer that the policy might
-give.
+once more, as if earlier attempts had come here and failed by answers that the policy might give.
 """
 
 from __future__ import annotations
@@ -40,7 +39,7 @@ from baselines.training.demonstrations import (
     begin,
     mark,
 )
-from lamer_bench import Answer, Ask
+from lamer_bench import Answer, Ask, View
 from lamer_bench.errors import SettingError
 
 IN_FLIGHT = 256
@@ -148,15 +147,19 @@ class Corrected:
     def _imagined(
         self, ask: Ask, teacher: Teacher, likely: Shares, rng: Random
     ) -> Iterator[Demonstration]:
-        """The same decision after a failure that the policy might have had here."""
-        if likely and isinstance(teacher, RetryTeacher):
-            [failed] = rng.choices(list(likely), list(likely.values()))
-            view = teacher.failed_by(ask.view, failed, rng)
-            again = replace(ask, view=view or ask.view)
-            if view is not None and (others := self._others(again, teacher, likely)):
-                shown, _ = mark(again, teacher, Population(), 0.0, rng, self.tokenizer, others)
-                if shown is not None:
-                    yield shown
+        """The same decision after one failure or two that the policy might have had here."""
+        if not likely or not isinstance(teacher, RetryTeacher):
+            return
+        view: View | None = ask.view
+        for failed in rng.choices(list(likely), list(likely.values()), k=rng.randint(1, 2)):
+            view = view and teacher.failed_by(view, failed, rng)
+        if view is None:
+            return
+        again = replace(ask, view=view)
+        if others := self._others(again, teacher, likely):
+            shown, _ = mark(again, teacher, Population(), 0.0, rng, self.tokenizer, others)
+            if shown is not None:
+                yield shown
 
 
 def beginnings(
