@@ -157,7 +157,7 @@ class SokobanTeacher:
         wins = any(
             push.after in solutions.moves_left
             for push in room.pushes(position)
-            if (cell_name(rules, push.box), push.moves[-1]) == begin
+            if _beginning(rules, push) == begin
         )
         if wins and rng.random() >= LATER_FAILURES:
             return None
@@ -173,14 +173,12 @@ class SokobanTeacher:
         known = _known(view)
         rules, room, start, solutions = known
         pushes = room.pushes(start)
-        tried = set(tried_here(view, rules))
-        untried = [push for push in pushes if (push.box, push.moves[-1]) not in tried]
+        tried = self.tried(view)
+        untried = [push for push in pushes if _beginning(rules, push) not in tried]
         moves_left = (view.turn_limit - view.turn) * rules.moves_per_turn
         wins = solutions.best_pushes(untried, moves_left)
         likely = [(push, 1.0) for push in wins] or [
-            (push, share)
-            for push in untried
-            if (share := others.get((cell_name(rules, push.box), push.moves[-1])))
+            (push, share) for push in untried if (share := others.get(_beginning(rules, push)))
         ]
         if not likely:
             return None
@@ -246,6 +244,11 @@ class SokobanTeacher:
         """The attempt's first pushes."""
         rules = Rules.read(view.rules)
         return " ".join([*first_pushes(view, rules), CLOSING_TAGS["reflect"]])
+
+
+def _beginning(rules: Rules, push: Push) -> Beginning:
+    """How an answer begins that names a push."""
+    return cell_name(rules, push.box), push.moves[-1]
 
 
 def _looks_good(room: Room, push: Push) -> bool:
