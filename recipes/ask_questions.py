@@ -6,15 +6,16 @@
 (c) Do the single-episode algorithms gain from reflections that they were not trained with? (d) What
 is one long episode worth that has the turns of all attempts? (e) How much should later attempts pay
 earlier ones? (f) Must reflections be trained? And: what do policies do on levels above those that
-they were reinforced on, trained at another rate or for longer, and sampled as they were in
-training? What is LaMer's lead on MineSweeper where single-episode training wins about half of the
-tasks, and what on Sokoban with a larger network, or from a start that has learnt to try something
-else where it failed?
+they were reinforced on, trained with another estimator, at another rate or for longer, and sampled
+as they were in training? What is LaMer's lead on MineSweeper where single-episode training wins
+about half of the tasks, and what on Sokoban, with a larger network, or from a start that has not
+learnt to try something else where it failed?
 
 Plays the policies that recipes/train_algorithms.sh leaves under ``<training>/<family>/`` and, with
-"variants", under ``<training>/<family>/variants/`` on 200 test tasks each; what was not trained is
-left out. Complete runs are not played again. Writes docs/results/questions.csv,
-docs/results/leads.csv (LaMer against the others task by task) and their tables in docs/results.md.
+"variants", under ``<training>/<family>/variants/``, and those of the family's second sets, on 200
+test tasks each; what was not trained is left out. Complete runs are not played again. Writes
+docs/results/questions.csv, docs/results/leads.csv (LaMer against the others task by task) and their
+tables in docs/results.md.
 """
 
 from __future__ import annotations
@@ -53,11 +54,17 @@ LEVELS = {"minesweeper": "hard", "sokoban": "hard"}
 BEST = ("supervised", "gigpo", "lamer")
 """The start, LaMer, and the single-episode algorithm whose estimator LaMer takes, which are asked
 everything."""
-VARIANTS = {"gamma_traj": "e", "frozen": "f", "rate": "rate", "steps": "steps"}
+VARIANTS = {
+    "gamma_traj": "e",
+    "frozen": "f",
+    "estimator": "estimator",
+    "rate": "rate",
+    "steps": "steps",
+}
 """How a variant's name begins -> the question that it answers."""
 ABOVE = {"minesweeper": ("hard", "ood"), "sokoban": ("hard", "ood")}
 """Levels above those of the variants called ``easier``."""
-TESTED = ("mines", "above", "steps", "larger", "explore")
+TESTED = ("mines", "above", "steps", "far", "larger", "plain")
 """Questions that compare LaMer with the other algorithms task by task."""
 
 
@@ -119,6 +126,9 @@ def cases(family: str, folder: Path) -> Iterator[Case]:
         if algorithm in BEST:
             hot = "temperature 1.0"
             yield Case("temperature", environment, policy, hot, policy.memory, temperature=1.0)
+    if family == "sokoban":
+        for policy in policies(folder):
+            yield Case("far", "question_levels:FarSokoban-24", policy, "far", policy.memory)
     for policy in policies(folder.parent / f"{family}-mines"):
         for mines in (7, 8, 9, 10):
             between = f"question_levels:MinesBetween-{mines}" if mines < 10 else environment
@@ -126,17 +136,28 @@ def cases(family: str, folder: Path) -> Iterator[Case]:
     for policy in policies(folder.parent / f"{family}-large"):
         for level in (environment, "question_levels:FarSokoban-24"):
             yield Case("larger", level, policy, "12 layers", policy.memory)
-    for policy in policies(folder.parent / f"{family}-explore"):
-        yield Case("explore", environment, policy, "tries something else", policy.memory)
+    plain = folder.parent / f"{family}-plain"
+    for policy in policies(plain):
+        yield Case("plain", environment, policy, "plain start", policy.memory)
+    yield from varied(family, folder)
+    yield from varied(family, plain, ", plain start")
+
+
+def varied(family: str, folder: Path, start: str = "") -> Iterator[Case]:
+    """The runs of a set's variants; ``start`` says from which start, if another."""
+    environment = f"{family}-{LEVELS[family]}"
     for path in sorted((folder / "variants").glob("*/policy")):
-        algorithm, _, variant = path.parent.name.partition("-")
-        policy = Policy(algorithm, 0, path / "adapter")
+        name, _, seed = path.parent.name.partition("-seed")
+        algorithm, _, variant = name.partition("-")
+        policy = Policy(algorithm, int(seed or 0), path / "adapter")
         if variant == "easier":
             for level in ABOVE[family]:
-                yield Case("above", f"{family}-{level}", policy, "trained on easier", policy.memory)
+                case = f"trained on easier{start}"
+                yield Case("above", f"{family}-{level}", policy, case, policy.memory)
         else:
             question = next(q for prefix, q in VARIANTS.items() if variant.startswith(prefix))
-            yield Case(question, environment, policy, variant.replace("_", " "), policy.memory)
+            case = variant.replace("_", " ") + start
+            yield Case(question, environment, policy, case, policy.memory)
 
 
 def play(case: Case, runs: Path, tasks: int) -> Played:

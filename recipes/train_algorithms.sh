@@ -8,8 +8,8 @@
 #
 # FAMILY is minesweeper, sokoban or webshop; or a second set, whose policies do not ship and which
 # ask_questions.py asks about: minesweeper-mines, from a start that has met 4 to 10 mines and other boards;
-# sokoban-large, twice as deep; and sokoban-explore, from a start that tries something else where it has failed.
-# Second sets go on from the start of the first.
+# sokoban-plain, from a start that has not learnt to try something else where it failed; and sokoban-large,
+# that start made twice as deep. Second sets go on from the first family's stages.
 #
 # PRECISION=bfloat16 is twice as fast on processors that multiply in it (AMX, AVX-512 BF16), and many times
 # slower on others. MineSweeper's shipped policies (seed 0) were trained so; all others in float32.
@@ -28,10 +28,13 @@ supervised() { # folder options
         2>> "$out/$folder.log"
 }
 
-sokoban_failures() { # folder options: a stage on the failures of a Sokoban policy, its --player
-    supervised "$@" --chunk-trials 512 --population '{"remember": 1.0, "slip": 0.05}' \
+sokoban_failures() { # folder policy options: goes on with a Sokoban policy, on its own failures
+    local folder=$1 policy=$2
+    shift 2
+    supervised "$folder" --start "$policy" --player "$policy" --chunk-trials 512 \
+        --population '{"remember": 1.0, "slip": 0.05}' --learning-rate 0.0015 --muon-rate 0.01 \
         --environments '{"sokoban-easy": 1, "sokoban-medium": 3, "sokoban-paper": 1,
-                         "sokoban-hard": 6, "environments.practice:SokobanPractice-*": 1}'
+                         "sokoban-hard": 6, "environments.practice:SokobanPractice-*": 1}' "$@"
 }
 
 reinforce() { # algorithm folder seed options
@@ -51,6 +54,7 @@ with_seeds() { # algorithm seeds options
 }
 
 lamer_seeds="0 1 2" gigpo_seeds="0 1 2" grpo_seeds=0 rloo_seeds=0 ppo_seeds=0
+best=gigpo # of the single-episode algorithms
 case $family in
 minesweeper | minesweeper-mines)
     hardest="minesweeper-hard minesweeper-medium minesweeper-hard minesweeper-easy"
@@ -58,10 +62,11 @@ minesweeper | minesweeper-mines)
     gamma=0.9 steps=60 rate=2e-3 ppo_rate=2e-3
     [ "$family" = minesweeper ] || rate=3e-3 ppo_rate=1e-3 grpo_seeds="0 1 2"
     ;;
-sokoban | sokoban-large | sokoban-explore)
+sokoban | sokoban-plain | sokoban-large)
     hardest="sokoban-hard sokoban-medium"
     easier="sokoban-medium sokoban-easy sokoban-medium sokoban-paper"
-    grpo_seeds="0 1 2" rloo_seeds="0 1 2"
+    grpo_seeds="0 1 2" rloo_seeds="0 1 2" best=grpo
+    [ "$family" != sokoban ] || gigpo_seeds=0
     [ "$family" != sokoban-large ] || lamer_seeds="0 1" gigpo_seeds=0 grpo_seeds=0 rloo_seeds="0 1" ppo_seeds=""
     gamma=0.6 steps=60 rate=5e-3 ppo_rate=1e-3  # at 5e-3 PPO loses most of its start (docs/log.md)
     ;;
@@ -73,8 +78,8 @@ webshop)
     gamma=0.6 steps=45 rate=1e-3 ppo_rate=1e-3
     ;;
 *)
-    echo "No family is called '$family'. Known: minesweeper, minesweeper-mines, sokoban, sokoban-large," \
-        "sokoban-explore, webshop." >&2
+    echo "No family is called '$family'. Known: minesweeper, minesweeper-mines, sokoban, sokoban-plain," \
+        "sokoban-large, webshop." >&2
     exit 2
     ;;
 esac
@@ -101,25 +106,21 @@ algorithms)
         supervised supervised --steps 3000 --batch-size 64 --reflections 8 --chunk-trials 400 \
             --population '{"remember": 0.5, "slip": 0.05}' \
             --environments '{"webshop-easy": 1, "webshop-medium": 4, "webshop-hard": 3, "webshop-paper": 1}'
-    elif [ "$family" = sokoban-large ]; then
-        # Sokoban's start with twice as many layers goes on with its own failures
-        small="$out/../sokoban/supervised/policy"
-        sokoban_failures supervised --start "$small" --player "$small" --add-layers 6 \
-            --first-chunk 40000 --steps 1150 --learning-rate 0.002 --muon-rate 0.015
-    elif [ "$family" = sokoban-explore ]; then
-        # Sokoban's start learns to leave a failed attempt where it can think of something else
-        before="$out/../sokoban/supervised/policy"
-        sokoban_failures supervised --start "$before" --player "$before" --explore 0.03 \
-            --first-chunk 60000 --steps 1000 --learning-rate 0.0015 --muon-rate 0.01
-    else
-        # solutions first, then the policy's own failures
+    elif [ "$family" = sokoban ]; then
+        # solutions first, then the policy's own failures, then to leave what failed for something else
         supervised first --steps 2800 \
             --size '{"width": 96, "layers": 6, "heads": 3, "mlp_width": 288}' \
             --population '{"remember": 0.8, "slip": 0.1}' \
             --environments '{"sokoban-easy": 2, "sokoban-medium": 4, "sokoban-paper": 1,
                              "sokoban-hard": 3, "environments.practice:SokobanPractice-*": 2}'
-        sokoban_failures supervised --start "$out/first/policy" --player "$out/first/policy" \
-            --first-chunk 20000 --steps 400 --learning-rate 0.0015 --muon-rate 0.01
+        sokoban_failures failures "$out/first/policy" --first-chunk 20000 --steps 400
+        sokoban_failures supervised "$out/failures/policy" --explore 0.03 --first-chunk 60000 --steps 1000
+    elif [ "$family" = sokoban-plain ]; then
+        [ -d "$out/supervised" ] || cp -r "$out/../sokoban/failures" "$out/supervised"
+    else
+        # as deep again, and on with its own failures
+        sokoban_failures supervised "$out/../sokoban/failures/policy" --add-layers 6 \
+            --first-chunk 40000 --steps 1150 --learning-rate 0.002 --muon-rate 0.015
     fi
     with_seeds lamer "$lamer_seeds" --gamma-traj $gamma &
     {
@@ -132,7 +133,7 @@ algorithms)
 variants)
     {
         reinforce lamer variants/lamer-easier 0 --environments $easier --gamma-traj $gamma
-        reinforce gigpo variants/gigpo-easier 0 --environments $easier
+        reinforce $best variants/$best-easier 0 --environments $easier
         reinforce lamer variants/lamer-frozen 0 --environments $hardest --gamma-traj $gamma \
             --no-train-reflections
     } &
@@ -142,6 +143,12 @@ variants)
                 reinforce lamer variants/lamer-gamma_traj_$other 0 --environments $hardest --gamma-traj $other
         done
         if [ "$family" = sokoban ]; then
+            for seed in 0 1 2; do
+                reinforce lamer variants/lamer-estimator_rloo-seed$seed $seed --environments $hardest \
+                    --gamma-traj $gamma --estimator rloo
+            done
+        fi
+        if [ "$family" = sokoban-plain ]; then
             rate=1e-3 reinforce gigpo variants/gigpo-rate_1e-3 0 --environments $hardest
             rate=5e-3 reinforce ppo variants/ppo-rate_5e-3 0 --environments $hardest
             rate=3e-3 steps=300 reinforce lamer variants/lamer-steps_300 0 --environments $hardest \

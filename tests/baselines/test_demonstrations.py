@@ -255,7 +255,7 @@ def test_a_retry_is_shown_something_else_than_what_failed() -> None:
 
     always, never = repeats(0.0), repeats(1.0)
     assert len(never) > 20
-    assert len(always) > 2 * len(never), "most failures are imagined"
+    assert len(always) > len(never), "failures are imagined, too"
     assert np.mean(always) < np.mean(never) / 2, "only where it sees nothing else"
 
 

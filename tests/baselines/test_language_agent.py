@@ -101,7 +101,7 @@ def test_a_family_without_weights_is_one_clear_line() -> None:
         LamerAgent().prepare("doors-easy")
 
 
-@pytest.mark.parametrize("environment", ["sokoban-medium", "webshop-medium"])
+@pytest.mark.parametrize("environment", ["sokoban-hard", "webshop-medium"])
 def test_the_other_families_are_played_with_actions_and_remembered(environment: str) -> None:
     agent = LamerAgent()
     agent.prepare(environment)
