@@ -64,6 +64,8 @@ VARIANTS = {
 """How a variant's name begins -> the question that it answers."""
 ABOVE = {"minesweeper": ("hard", "ood"), "sokoban": ("hard", "ood")}
 """Levels above those of the variants called ``easier``."""
+FAR = "question_levels:FarSokoban-24"
+"""Sokoban where single-episode training wins about half of the rooms."""
 TESTED = ("mines", "above", "steps", "far", "larger", "plain")
 """Questions that compare LaMer with the other algorithms task by task."""
 
@@ -128,13 +130,13 @@ def cases(family: str, folder: Path) -> Iterator[Case]:
             yield Case("temperature", environment, policy, hot, policy.memory, temperature=1.0)
     if family == "sokoban":
         for policy in policies(folder):
-            yield Case("far", "question_levels:FarSokoban-24", policy, "far", policy.memory)
+            yield Case("far", FAR, policy, "far", policy.memory)
     for policy in policies(folder.parent / f"{family}-mines"):
         for mines in (7, 8, 9, 10):
             between = f"question_levels:MinesBetween-{mines}" if mines < 10 else environment
             yield Case("mines", between, policy, f"{mines} mines", policy.memory)
     for policy in policies(folder.parent / f"{family}-large"):
-        for level in (environment, "question_levels:FarSokoban-24"):
+        for level in (environment, FAR):
             yield Case("larger", level, policy, "12 layers", policy.memory)
     plain = folder.parent / f"{family}-plain"
     for policy in policies(plain):

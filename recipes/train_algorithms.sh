@@ -147,8 +147,7 @@ variants)
                 reinforce lamer variants/lamer-estimator_rloo-seed$seed $seed --environments $hardest \
                     --gamma-traj $gamma --estimator rloo
             done
-        fi
-        if [ "$family" = sokoban-plain ]; then
+        elif [ "$family" = sokoban-plain ]; then
             rate=1e-3 reinforce gigpo variants/gigpo-rate_1e-3 0 --environments $hardest
             rate=5e-3 reinforce ppo variants/ppo-rate_5e-3 0 --environments $hardest
             rate=3e-3 steps=300 reinforce lamer variants/lamer-steps_300 0 --environments $hardest \
