@@ -234,7 +234,7 @@ def test_a_policys_own_trials_are_marked_by_the_teacher(tmp_path: Path) -> None:
 def test_a_retry_is_shown_something_else_than_what_failed() -> None:
     folder = "baselines/weights/sokoban/supervised"
     tokenizer = load_tokenizer(folder)
-    trials = [("sokoban-hard", number, TEACHERS["sokoban"]) for number in range(24)]
+    trials = [("sokoban-medium", number, TEACHERS["sokoban"]) for number in range(96)]
 
     def repeats(explore: float) -> list[bool]:
         """Of each decision after a failure: do its targets hold a push that failed?"""
@@ -255,7 +255,7 @@ def test_a_retry_is_shown_something_else_than_what_failed() -> None:
 
     always, never = repeats(0.0), repeats(1.0)
     assert len(never) > 20
-    assert len(always) > len(never), "failures are imagined, too"
+    assert len(always) > 2 * len(never), "most failures are imagined"
     assert np.mean(always) < np.mean(never) / 2, "only where it sees nothing else"
 
 
