@@ -22,7 +22,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Literal
 
-from baselines import webshop_prompt
+from baselines import minesweeper_prompt, webshop_prompt
 from baselines.explorer.sokoban import Rules, push_names, pushes_made, tried_here
 from lamer_bench.agent import PastEpisode, PastTurn, View
 
@@ -42,6 +42,8 @@ def compact(view: View, kind: Literal["act", "reflect"]) -> str:
         parts = webshop_prompt.prompt(view, kind)
     elif view.family.startswith("sokoban"):
         parts = _sokoban(view, kind)
+    elif view.family.startswith("minesweeper"):
+        parts = [minesweeper_prompt.framed(view.rules, part) for part in _board(view)]
     else:
         parts = _board(view)
     parts.append(f"{PAUSE} {begun}" if kind == "act" else begun)
@@ -58,10 +60,13 @@ def _board(view: View) -> list[str]:
 
 def spoken(view: View, kind: Literal["act", "reflect"], text: str) -> str:
     """The answer of a small model that continued `compact` with ``text``: in WebShop its short
-    names give way to the words of the shop."""
-    is_shop = view.family.startswith("webshop")
-    said = webshop_prompt.spoken(view, kind, text) if is_shop else text
-    return lead_in(view, kind) + said
+    names give way to the words of the shop, in MineSweeper a framed board to one as the rules
+    say."""
+    if view.family.startswith("webshop"):
+        text = webshop_prompt.spoken(view, kind, text)
+    elif view.family.startswith("minesweeper"):
+        text = minesweeper_prompt.unframed(view.rules, text)
+    return lead_in(view, kind) + text
 
 
 def _history(episode: PastEpisode) -> list[str]:
@@ -98,12 +103,14 @@ def _sokoban(view: View, kind: Literal["act", "reflect"]) -> list[str]:
 
 def _inside(rules: Rules, observation: str) -> list[str]:
     """An observation's lines, of the room only what its outer wall encloses: every room has that
-    wall, and it is more than half of the cells of the usual ones."""
+    wall, and it is more than half of the cells of the usual ones. The rules say what the symbols
+    mean; here they are the same for all rooms."""
     lines = observation.splitlines()
     rows = [number for number, line in enumerate(lines) if rules.is_row(line)]
     outer = rows[:1] + rows[-1:]  # none in a text without a room
+    usual = dict(zip(rules.symbols, ROOM_SYMBOLS, strict=True))
     return [
-        " ".join(line.split()[1:-1]) if number in rows else line
+        " ".join(usual[cell] for cell in line.split()[1:-1]) if number in rows else line
         for number, line in enumerate(lines)
         if number not in outer
     ]
@@ -114,6 +121,8 @@ def first_pushes(view: View, rules: Rules) -> list[str]:
     return push_names(rules, pushes_made(rules, view.turns)[:REMEMBERED_PUSHES])
 
 
+ROOM_SYMBOLS = ("#", "_", "O", "X", "P", "√", "S")
+"""Wall, floor, target, box, player, box on a target, player on one: those of most levels."""
 REMEMBERED_PUSHES = 12
 """Pushes of an attempt that its reflection is written from."""
 CLOSING_TAGS = {"act": "</action>", "reflect": "</remark>"}

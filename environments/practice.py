@@ -48,16 +48,16 @@ def _minesweeper_levels() -> dict[str, minesweeper.Level]:
 def _sokoban_levels() -> dict[str, sokoban.Level]:
     held_out = Sokoban.levels["ood"]
     levels = {}
-    sizes = [size for size in product(range(5, 8), range(5, 9)) if size != (7, 8)]
+    sizes = [size for size in product(range(5, 9), range(5, 9)) if size != (7, 8)]
     for (rows, columns), boxes, (letter, symbols) in product(sizes, (1, 2), _SYMBOLS.items()):
         assert (rows, columns) != (held_out.rows, held_out.columns)
         assert symbols != held_out.symbols
         levels[f"{rows}x{columns}x{boxes}{letter}"] = sokoban.Level(
             f"{rows}x{columns}, {boxes} boxes",
             boxes=boxes,
-            min_moves=2,
-            max_moves=18,
-            turn_limit=12,
+            min_moves=4,
+            max_moves=24,
+            turn_limit=16,
             rows=rows,
             columns=columns,
             symbols=symbols,
@@ -78,7 +78,7 @@ class MinesweeperPractice(Minesweeper):
 
 
 class SokobanPractice(Sokoban):
-    """Sokoban in rooms of 5 to 7 rows and 5 to 8 columns, one or two boxes, five sets of symbols.
+    """Sokoban in rooms of 5 to 8 rows and columns, one or two boxes, five sets of symbols.
 
     See `Sokoban` for the rules. A level is named by its size, boxes and a letter for the symbols:
     ``5x8x2c``.

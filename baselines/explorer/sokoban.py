@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from functools import cache, cached_property
 from heapq import heappop, heappush
 from itertools import permutations
@@ -69,18 +69,15 @@ class Rules:
         limits = (int(size[1]), int(size[2]), int(turns[1]), int(turns[2]))
         return cls(*limits, *symbols.groups())
 
+    @cached_property
+    def symbols(self) -> tuple[str, ...]:
+        """From the wall to the player on a target, in the order above."""
+        return astuple(self)[4:]
+
     def is_row(self, line: str) -> bool:
         """True for a line of the room."""
         cells = line.split()
-        return len(cells) == self.columns and set(cells) <= {
-            self.wall,
-            self.floor,
-            self.target,
-            self.box,
-            self.player,
-            self.box_on_target,
-            self.player_on_target,
-        }
+        return len(cells) == self.columns and set(cells) <= set(self.symbols)
 
 
 class Position(NamedTuple):

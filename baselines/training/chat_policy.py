@@ -41,6 +41,8 @@ from lamer_bench.errors import SettingError
 class ChatPolicy(Policy):
     """A chat model that is trained; its tokenizer is one of `transformers`."""
 
+    samples_merged = False  # a copy would not fit beside it
+
     def __init__(
         self,
         model: Any,
@@ -179,10 +181,7 @@ def _stored_dtype(name: str | Path) -> torch.dtype:
 
 def start_policy(settings: Any, device: torch.device) -> Policy:
     """The policy that a training begins with: a small one where its tokenizer says so, else a chat
-    policy; raises `SettingError`.
-
-    A small policy is on the CPU, whatever the device of chat policies is.
-    """
+    policy; raises `SettingError`."""
     policy = _loaded(settings, device)
     if settings.lora_rank or settings.reference_kl:
         policy.start = weights_digest(settings.start)
@@ -203,8 +202,9 @@ def _loaded(settings: Any, device: torch.device) -> Policy:
     folder = Path(settings.start).expanduser()
     if _is_small_file(_tokenizer_file(folder)):
         if not (folder / ADAPTER_FILE).exists():
-            return Policy.load(folder, **options)
-        model, tokenizer = load_pretrained(folder, torch.device("cpu"), torch.float32, "eager")
+            return Policy.load(folder, device=device, **options)
+        attention = "eager" if device.type == "cpu" else "sdpa"
+        model, tokenizer = load_pretrained(folder, device, torch.float32, attention)
         return Policy(model, tokenizer.backend_tokenizer, **options)
     if not (folder.is_dir() or could_be_on_hub(settings.start)):
         return Policy.load(folder, **options)  # which says what is missing

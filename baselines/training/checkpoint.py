@@ -22,6 +22,7 @@ MAY_CHANGE = frozenset(
         "micro_batch_tokens",
         "rollout_tokens",
         "rollout_url",
+        "workers",
     }
 )
 """Settings of speed, memory and place only: a training may go on with others."""

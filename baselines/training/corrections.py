@@ -76,7 +76,7 @@ class Corrected:
                 f"training ({len(known)} tokens). Give the player as --start, too, or a --player "
                 "of the training's vocabulary."
             )
-        self.model = SmallModel.from_folder(folder)
+        self.model = SmallModel.from_folder(folder, np.float32)
         self.temperature = temperature
         self.tokenizer = tokenizer
         self.explore = explore

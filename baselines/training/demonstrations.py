@@ -28,6 +28,8 @@ from baselines.training.settings import Checked
 from lamer_bench import Answer, Ask, Task, TrialPlan, View, make, play
 from lamer_bench.errors import SettingError
 
+MAPS, PAUSES, LARGEST_BOARD = 3, 6, 8
+"""Maps of a decision, and their rows and columns, at most; a row is read off a pause token."""
 INVALID_SHARE = 0.01
 """Share of turns answered with something that is not an action, so that the hint is known too."""
 
@@ -130,14 +132,21 @@ class Demonstration:
 
 @dataclass(frozen=True)
 class Batch:
-    """Demonstrations side by side, padded at the end."""
+    """Demonstrations side by side, padded at the end: N tokens of the answers of B rows, with M
+    probabilities above 0."""
 
     tokens: NDArray[np.int64]
     """Prompt, then the answer's tokens but the last: (B, T)."""
-    starts: NDArray[np.int64]
-    """Position whose output is the answer's first token: (B,)."""
-    targets: Sequence[tuple[Mapping[int, float], ...]]
-    maps: Sequence[NDArray[np.float32] | None]
+    rows: NDArray[np.int64]
+    """Whose answer each token of the answers belongs to: (N,)."""
+    predictors: NDArray[np.int64]
+    """The position in its row whose output is that token: (N,)."""
+    targets: tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]
+    """Which of the N, a token of the vocabulary, its probability: (M,) each."""
+    maps: NDArray[np.float32]
+    """What is true of each cell, -1 where there is none: (B, maps, rows, columns)."""
+    pauses: NDArray[np.int64]
+    """The pause token of each row of a map: (B, rows)."""
 
 
 @dataclass(frozen=True)
@@ -263,8 +272,32 @@ def _by_length(
 
 def _batch(rows: Sequence[Demonstration], pad: int) -> Batch:
     texts = [[*row.prompt, *row.answer[:-1]] for row in rows]
-    tokens = np.full((len(rows), max(len(text) for text in texts)), pad, dtype=np.int64)
-    for line, text in zip(tokens, texts, strict=True):
-        line[: len(text)] = text
-    starts = np.array([len(row.prompt) - 1 for row in rows])
-    return Batch(tokens, starts, [row.targets for row in rows], [row.maps for row in rows])
+    tokens = np.full((len(rows), max(map(len, texts))), pad, dtype=np.int64)
+    maps = np.full((len(rows), MAPS, PAUSES, LARGEST_BOARD), -1.0, dtype=np.float32)
+    pauses = np.zeros((len(rows), PAUSES), dtype=np.int64)
+    for number, (row, text) in enumerate(zip(rows, texts, strict=True)):
+        tokens[number, : len(text)] = text
+        if row.maps is not None:
+            kinds, lines, columns = row.maps.shape
+            maps[number, :kinds, :lines, :columns] = row.maps
+            last = len(row.prompt) - 1  # behind the pause tokens
+            pauses[number, :lines] = range(last - lines, last)
+    places = [
+        (number, len(row.prompt) - 1 + offset, target)
+        for number, row in enumerate(rows)
+        for offset, target in enumerate(row.targets)
+    ]
+    marked = [
+        (index, token, share)
+        for index, (_, _, target) in enumerate(places)
+        for token, share in target.items()
+    ]
+    of, words, shares = zip(*marked, strict=True)
+    return Batch(
+        tokens,
+        np.array([row for row, _, _ in places]),
+        np.array([predictor for _, predictor, _ in places]),
+        (np.array(of), np.array(words), np.array(shares, np.float32)),
+        maps,
+        pauses,
+    )

@@ -97,7 +97,7 @@ class TrainSettings(Checked):
     gradient_checkpointing: bool = False
     """Compute activations again for the gradient instead of keeping them: less memory, slower."""
     device: Device = "auto"
-    """Where a chat model is trained; a small policy is trained on the CPU."""
+    """Where the network is trained, and sampled in rollouts."""
     max_tokens: int = 1024
     """Tokens of a chat model's answer at most."""
     thinking: bool = False

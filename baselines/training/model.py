@@ -28,6 +28,7 @@ from transformers import (
 )
 
 from baselines import webshop_prompt
+from baselines.training.demonstrations import LARGEST_BOARD
 from baselines.training.settings import Checked
 from lamer_bench.errors import SettingError
 
@@ -42,7 +43,6 @@ Every safe open Solved Actions up down left right Answer with move moves one to 
 and box boxes stuck at plan failed push pushed into then Out turns
 one the rules say how many turn may hold Every every target on
 """.split()  # noqa: SIM905
-LARGEST_BOARD = 8
 LARGEST_NUMBER = 64
 
 

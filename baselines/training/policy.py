@@ -15,7 +15,7 @@ import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import torch
 from tokenizers import Tokenizer
@@ -25,7 +25,7 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 
 from baselines.language_agent import Generator, Written, write
 from baselines.training import distributed, lora, prefixes
-from baselines.training.generator import PrefixGenerator
+from baselines.training.generator import PaddedGenerator, PrefixGenerator
 from baselines.training.model import load_policy, save_policy
 from baselines.training.rollouts import Row, Writer
 from lamer_bench.agent import View
@@ -165,6 +165,10 @@ def output_logits(model: Any, hidden: torch.Tensor) -> torch.Tensor:
 class Policy:
     """A causal language model that is trained."""
 
+    samples_merged: ClassVar[bool] = True
+    """Whether rollouts on a GPU use a copy with the adapters added in: it starts a third of the
+    kernels."""
+
     def __init__(
         self,
         model: Any,
@@ -196,7 +200,10 @@ class Policy:
         if self.shares_prefixes:
             model.set_attn_implementation(prefixes.NAME)
         self._reference: PolicyNetwork | None = None
+        self._merged: Any = None
         if lora_rank:
+            if self.samples_merged and not self.shares_prefixes:
+                self._merged = copy.deepcopy(model).requires_grad_(False)
             lora.add_adapters(model, lora_rank, seed)
         elif keeps_reference:
             self._reference = PolicyNetwork(
@@ -220,6 +227,8 @@ class Policy:
         """Read a folder in Hugging Face's layout, weights in float32; ``options`` are those of the
         class. Raises `SettingError`."""
         model, tokenizer = load_policy(folder)
+        if device and device.type == "cuda":
+            model.set_attn_implementation("sdpa")
         return cls(model.to(device or "cpu"), tokenizer, **options)
 
     @property
@@ -270,6 +279,12 @@ class Policy:
 
     def writer(self) -> Writer:
         """Who answers views in a rollout, with the weights as they are now."""
+        if not self.shares_prefixes:
+            sampled = self.model
+            if self._merged is not None:
+                self._merged.load_state_dict(lora.merged_state(self.model), strict=False)
+                sampled = self._merged
+            return TokenWriter(PaddedGenerator(sampled, self.pad), self.tokenizer)
         is_half = self.precision == "bfloat16"
         generator = PrefixGenerator(self.model, torch.bfloat16 if is_half else torch.float32)
         return TokenWriter(generator, self.tokenizer)

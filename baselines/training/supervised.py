@@ -6,14 +6,19 @@ on with the very batches that it would have seen.
 
 from __future__ import annotations
 
+import os
 import random
 import time
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
+from itertools import count
+from multiprocessing import get_context, parent_process
 from pathlib import Path
+from threading import Thread
 from typing import Literal, NamedTuple
 
-import numpy as np
 import torch
 from tokenizers import Tokenizer
 from torch.nn import functional as F
@@ -23,6 +28,8 @@ from baselines.local_model import Device, choose_device
 from baselines.training.checkpoint import diverged, load_checkpoint, save_checkpoint
 from baselines.training.corrections import Corrected
 from baselines.training.demonstrations import (
+    LARGEST_BOARD,
+    MAPS,
     Batch,
     Population,
     RetryTeacher,
@@ -33,7 +40,6 @@ from baselines.training.demonstrations import (
 from baselines.training.distributed import launched
 from baselines.training.log import TrainingLog
 from baselines.training.model import (
-    LARGEST_BOARD,
     ModelSize,
     add_layers,
     build_model,
@@ -52,8 +58,6 @@ from lamer_bench.task import split_environment_id
 
 MAP_WEIGHT = 10.0
 """Of the mean over cells; 36 cells hold more to learn from than one action."""
-MAPS = 3
-"""Maps of a decision at most."""
 
 
 @dataclass(frozen=True)
@@ -104,6 +108,9 @@ class SupervisedSettings(Checked):
     that multiply in it (AMX, AVX-512 BF16) and on GPUs."""
     device: Device = "auto"
     """Where the network is trained; the demonstrations are made on the CPU."""
+    workers: int = 0
+    """Processes that make demonstrations while the network is trained, one chunk each; with 0 one
+    is done after the other."""
     size: ModelSize = field(default_factory=ModelSize)
     """Shape of the network, as JSON; ignored with a start."""
     add_layers: int = 0
@@ -118,6 +125,7 @@ class SupervisedSettings(Checked):
             self.at_least(name, 1)
         for name in (
             "warmup_steps",
+            "workers",
             "first_chunk",
             "weight_decay",
             "player_temperature",
@@ -167,8 +175,7 @@ def train_supervised(settings: SupervisedSettings, out: str | Path) -> Path:
     step, position = state.get("step", 0), state.get("position", 0)
     chunk = state.get("chunk", settings.first_chunk)
     log = TrainingLog(out, total=settings.steps, resumed_at=step)
-    while step < settings.steps:
-        made = _chunk(settings, chunk, tokenizer)
+    for made in chunks(settings, chunk, tokenizer):
         if not made:
             raise SettingError(
                 f"{settings.chunk_trials} trials do not fill one batch of {settings.batch_size} "
@@ -186,6 +193,8 @@ def train_supervised(settings: SupervisedSettings, out: str | Path) -> Path:
                 save_checkpoint(out, settings, model, optimizers, reached)
             if step == settings.steps:
                 break
+        if step == settings.steps:
+            break
         chunk, position = chunk + 1, 0
     folder = out / "policy"
     save_policy(model, tokenizer, folder, {"algorithm": "supervised", "settings": settings})
@@ -224,10 +233,10 @@ def take_step(
         optimizer.zero_grad(set_to_none=True)
     num_tokens = acts.tokens.size + reflections.tokens.size
     return {
-        "act_loss": acted.divergence,
-        "act_accuracy": acted.accuracy,
-        "reflect_loss": reflected.divergence,
-        "reflect_accuracy": reflected.accuracy,
+        "act_loss": acted.divergence.item(),
+        "act_accuracy": acted.accuracy.item(),
+        "reflect_loss": reflected.divergence.item(),
+        "reflect_accuracy": reflected.accuracy.item(),
         "gradient_norm": norm.item(),
         "tokens_per_second": num_tokens / (time.perf_counter() - started),
     }
@@ -237,57 +246,44 @@ class BatchLoss(NamedTuple):
     """What one batch teaches."""
 
     loss: torch.Tensor
-    divergence: float
+    divergence: torch.Tensor
     """Kullback-Leibler divergence from the targets, in nats per token; 0 is perfect."""
-    accuracy: float
+    accuracy: torch.Tensor
     """Share of tokens where the likeliest one is a likeliest one of the targets."""
 
 
 def batch_loss(model: LlamaForCausalLM, batch: Batch) -> BatchLoss:
     """Divergence from the targets over all tokens of the answers, and from the maps if there are
     any."""
-    tokens = torch.from_numpy(batch.tokens).to(model.device)
+    tokens, rows, predictors = (
+        torch.from_numpy(x).to(model.device) for x in (batch.tokens, batch.rows, batch.predictors)
+    )
     hidden = model.model(tokens, use_cache=False).last_hidden_state
-    rows, positions, targets = [], [], []
-    for row, (start, answer) in enumerate(zip(batch.starts, batch.targets, strict=True)):
-        for offset, target in enumerate(answer):
-            rows.append(row)
-            positions.append(int(start) + offset)
-            targets.append(target)
-    log_probabilities = F.log_softmax(model.lm_head(hidden[rows, positions]).float(), dim=-1)
-    soft = torch.zeros(log_probabilities.shape)  # (N, V)
-    for line, target in zip(soft, targets, strict=True):
-        line[list(target)] = torch.tensor(list(target.values()))
-    soft = soft.to(log_probabilities.device)
+    log_probabilities = F.log_softmax(model.lm_head(hidden[rows, predictors]).float(), dim=-1)
+    of, words, shares = (torch.from_numpy(x).to(model.device) for x in batch.targets)
+    soft = torch.zeros_like(log_probabilities)  # (N, V)
+    soft[of, words] = shares
     divergence = F.kl_div(log_probabilities, soft, reduction="none").sum(-1).mean()
     chosen = soft.gather(1, log_probabilities.argmax(-1, keepdim=True))[:, 0]
-    accuracy = (chosen >= soft.max(-1).values - 1e-6).float().mean().item()
+    accuracy = (chosen >= soft.max(-1).values - 1e-6).float().mean()
     loss = divergence + MAP_WEIGHT * map_loss(model, hidden, batch)
-    return BatchLoss(loss, divergence.item(), accuracy)
+    return BatchLoss(loss, divergence.detach(), accuracy)
 
 
 def map_loss(model: LlamaForCausalLM, hidden: torch.Tensor, batch: Batch) -> torch.Tensor:
-    """Cross-entropy of what is true of each cell, read off its row's pause token; 0 is perfect.
+    """Divergence of what is true of each cell, read off its row's pause token; 0 is perfect.
 
     The head exists in training only: it makes the pause tokens hold what the answer needs.
     """
-    by_size: dict[tuple[int, ...], list[int]] = {}
-    for row, maps in enumerate(batch.maps):
-        if maps is not None:
-            by_size.setdefault(maps.shape, []).append(row)
-    total = torch.zeros((), device=hidden.device)
-    num_cells = 0
-    for (kinds, rows, columns), same in by_size.items():
-        stacked = np.stack([batch.maps[row] for row in same])
-        maps = torch.from_numpy(stacked).to(hidden.device)  # (B, M, R, C)
-        pauses = np.array([range(start - rows, start) for start in batch.starts[same]])
-        states = hidden[torch.tensor(same)[:, None], torch.from_numpy(pauses)]  # (B, R, D)
-        logits = model.map_head(states).float().unflatten(-1, (MAPS, LARGEST_BOARD))
-        logits = logits[:, :, :kinds, :columns].transpose(1, 2)
-        entropy = F.binary_cross_entropy(maps, maps, reduction="sum")
-        total = total - entropy + F.binary_cross_entropy_with_logits(logits, maps, reduction="sum")
-        num_cells += maps.numel()
-    return total / max(1, num_cells)
+    maps = torch.from_numpy(batch.maps).to(hidden.device)  # (B, M, R, C)
+    is_cell = maps >= 0.0
+    truth = maps.clamp(min=0.0)
+    pauses = torch.from_numpy(batch.pauses).to(hidden.device)  # (B, R)
+    states = hidden[torch.arange(len(pauses), device=hidden.device)[:, None], pauses]  # (B, R, D)
+    logits = model.map_head(states).float().unflatten(-1, (MAPS, LARGEST_BOARD)).transpose(1, 2)
+    losses = F.binary_cross_entropy_with_logits(logits, truth, reduction="none")
+    losses = losses - F.binary_cross_entropy(truth, truth, reduction="none")
+    return (losses * is_cell).sum() / is_cell.sum().clamp(min=1)
 
 
 def make_optimizers(
@@ -334,11 +330,13 @@ def _beginning(settings: SupervisedSettings) -> tuple[LlamaForCausalLM, Tokenize
     else:
         tokenizer = build_tokenizer(family)
         model = build_model(tokenizer, settings.size, settings.seed)
-    model.set_attn_implementation("eager")  # the fastest on a CPU for prompts of this length
+    device = choose_device(settings.device)
+    # eager is the fastest on a CPU for prompts of this length
+    model.set_attn_implementation("eager" if device.type == "cpu" else "sdpa")
     model.map_head = torch.nn.Linear(model.config.hidden_size, MAPS * LARGEST_BOARD)
     for parameter in model.map_head.parameters():
         torch.nn.init.zeros_(parameter)
-    return model.to(choose_device(settings.device)), tokenizer
+    return model.to(device), tokenizer
 
 
 def _family(settings: SupervisedSettings) -> str:
@@ -364,7 +362,41 @@ def _family(settings: SupervisedSettings) -> str:
     return families[0]
 
 
-def _chunk(settings: SupervisedSettings, chunk: int, tokenizer) -> list[tuple[Batch, Batch]]:  # type: ignore[no-untyped-def]
+def chunks(
+    settings: SupervisedSettings, first: int, tokenizer: Tokenizer
+) -> Iterator[list[tuple[Batch, Batch]]]:
+    """The batches of chunk after chunk, without end; workers are that many chunks ahead."""
+    if not settings.workers:
+        yield from (_chunk(settings, chunk, tokenizer) for chunk in count(first))
+    with ProcessPoolExecutor(settings.workers, get_context("spawn"), _end_with_parent) as pool:
+        ahead = deque(
+            pool.submit(_chunk, settings, chunk, tokenizer)
+            for chunk in range(first, first + settings.workers)
+        )
+        try:
+            for chunk in count(first + settings.workers):
+                yield ahead.popleft().result()
+                ahead.append(pool.submit(_chunk, settings, chunk, tokenizer))
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _end_with_parent() -> None:
+    """A worker's own thread ends it when the training is killed."""
+    torch.set_num_threads(1)
+    parent = parent_process()
+    assert parent is not None
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)
+
+    Thread(target=watch, daemon=True).start()
+
+
+def _chunk(
+    settings: SupervisedSettings, chunk: int, tokenizer: Tokenizer
+) -> list[tuple[Batch, Batch]]:
     """All batches of one chunk, from (settings, chunk) alone."""
     rng = random.Random(f"{settings.seed}/{chunk}")
     environments = [name for name, share in settings.environments.items() for _ in range(share)]

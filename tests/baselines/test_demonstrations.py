@@ -36,7 +36,7 @@ ENVIRONMENTS = [
     "environments.practice:MinesweeperPractice-4x7c",
     "sokoban-medium",
     "sokoban-hard",
-    "environments.practice:SokobanPractice-7x5x2d",
+    "environments.practice:SokobanPractice-8x7x2d",
 ]
 
 
@@ -199,15 +199,36 @@ def test_batches_hold_whole_rows_padded_at_the_end() -> None:
     texts = {(*d.prompt, *d.answer[:-1]) for d in demonstrations}
     for pair in made:
         for batch in pair:
-            for line, start, targets in zip(batch.tokens, batch.starts, batch.targets, strict=True):
-                text = tuple(line[: start + len(targets)])
+            for number, line in enumerate(batch.tokens):
+                text = tuple(line[: batch.predictors[batch.rows == number].max() + 1])
                 assert text in texts
                 assert set(line[len(text) :]) <= {pad}
+            of, words, shares = batch.targets
+            sums = np.bincount(of, shares, minlength=len(batch.rows))
+            assert sums == pytest.approx(1.0)
+            assert words.max() < TOKENIZER.get_vocab_size()
+
+
+def test_maps_of_a_batch_stand_beside_the_pauses_that_hold_them() -> None:
+    demonstrations = [one for one in shown("sokoban-hard") if one.maps is not None]
+    [(batch, _)] = batches(
+        [*demonstrations[:4], replace(demonstrations[0], kind="reflect")],
+        TOKENIZER.token_to_id("<pad>"),
+        Rows(act=4, reflect=1),
+        Random(0),
+    )
+    pause = [TOKENIZER.token_to_id(number) for number in "3456"]  # a room of four rows inside
+    for number, line in enumerate(batch.tokens):
+        assert [line[place] for place in batch.pauses[number, :4]] == pause
+        cells = batch.maps[number]
+        assert (cells[:, :4, :6] >= 0).all()
+        assert (cells[:, 4:] == -1).all()
+        assert (cells[:, :, 6:] == -1).all()
 
 
 def test_a_star_stands_for_all_levels() -> None:
     levels = levels_of("environments.practice:SokobanPractice-*")
-    assert len(levels) == len(set(levels)) == 110
+    assert len(levels) == len(set(levels)) == 150
     assert levels_of("sokoban-easy") == ["sokoban-easy"]
 
 

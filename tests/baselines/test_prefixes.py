@@ -16,7 +16,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from baselines.models import SmallModel
 from baselines.training import generator, prefixes
-from baselines.training.generator import PrefixGenerator
+from baselines.training.generator import PaddedGenerator, PrefixGenerator
 from baselines.training.model import build_tokenizer, save_policy
 from baselines.training.policy import Evaluation, Policy
 from baselines.training.rollouts import Row
@@ -177,3 +177,37 @@ def test_forgetting_changes_nothing(folder: Path, monkeypatch: pytest.MonkeyPatc
     assert [[one.tokens for one in batch] for batch in found] == [
         [one.tokens for one in batch] for batch in expected
     ]
+
+
+@pytest.fixture
+def unshared(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a GPU, where prompts are padded."""
+    monkeypatch.setattr(Policy, "may_share_prefixes", staticmethod(lambda _: False))
+
+
+@pytest.mark.usefixtures("unshared")
+def test_a_gpus_generator_samples_the_same(folder: Path) -> None:
+    padded = PaddedGenerator(Policy.load(folder).model, pad=0)
+    exact = SmallModel.from_folder(folder)
+    prompts = some_prompts(Random(4))
+    for found, expected in zip(generated(padded, prompts), generated(exact, prompts), strict=True):
+        assert found.tokens == expected.tokens
+        assert found.log_probabilities == pytest.approx(expected.log_probabilities, abs=1e-4)
+
+
+@pytest.mark.usefixtures("unshared")
+def test_a_gpus_rollouts_are_of_the_adapted_network(folder: Path) -> None:
+    one = Policy.load(folder, lora_rank=2)
+    with torch.no_grad():
+        for parameter in one.parameters():
+            parameter.normal_(generator=torch.Generator().manual_seed(0))
+    writer = one.writer()
+    prompts = some_prompts(Random(5))
+    assert isinstance(writer.generator, PaddedGenerator)
+    samples = generated(writer.generator, prompts)
+    rows = [row(prompt, sample.tokens) for prompt, sample in zip(prompts, samples, strict=True)]
+    evaluated = one.evaluate(rows).log_probabilities.detach().numpy()
+    sampled = [value for sample in samples for value in sample.log_probabilities]
+    assert np.abs(np.exp(evaluated - sampled) - 1.0).max() < 1e-3
+    start = generated(PaddedGenerator(Policy.load(folder).model, 0), prompts)
+    assert [one.tokens for one in start] != [one.tokens for one in samples]

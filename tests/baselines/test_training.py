@@ -2,12 +2,15 @@
 
 import json
 import os
+import pickle
 import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import fields, replace
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +18,7 @@ import pytest
 
 pytest.importorskip("torch", reason="torch is in the [train] extra")
 
+import psutil
 import torch
 from safetensors.numpy import load_file
 
@@ -34,7 +38,7 @@ from baselines.training.model import (
 from baselines.training.muon import Muon
 from baselines.training.policy import Policy
 from baselines.training.rollouts import Rollout, roll_out
-from baselines.training.supervised import SupervisedSettings, train_supervised
+from baselines.training.supervised import SupervisedSettings, chunks, train_supervised
 from lamer_bench.errors import SettingError
 
 SIZE = ModelSize(width=32, layers=1, heads=2, mlp_width=64)
@@ -159,6 +163,50 @@ def test_a_killed_supervised_training_ends_like_an_undisturbed_one(
     lines = (out / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
     steps = [json.loads(line)["step"] for line in lines]
     assert steps == [1, 2, 3, 4, 5, 6]
+
+
+def test_workers_make_the_same_chunks() -> None:
+    alone = replace(SUPERVISED, environments={"sokoban-medium": 1, "minesweeper-easy": 1})
+    together = replace(alone, workers=2)
+    made = [list(islice(chunks(one, 3, build_tokenizer()), 3)) for one in (alone, together)]
+    for expected, found in zip(*made, strict=True):
+        assert expected
+        assert pickle.dumps(expected) == pickle.dumps(found)
+
+
+def test_workers_end_when_the_training_is_killed(tmp_path: Path) -> None:
+    out, script = tmp_path / "killed", tmp_path / "program.py"
+    script.write_text(
+        "from dataclasses import replace; from pathlib import Path; "
+        "from tests.baselines.test_training import SUPERVISED, train_supervised\n"
+        "if __name__ == '__main__':\n"
+        "    settings = replace(SUPERVISED, steps=10**6, workers=2)\n"
+        f"    train_supervised(settings, Path({str(out)!r}))\n",
+        encoding="utf-8",
+    )
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    process = subprocess.Popen([sys.executable, str(script)], env=environment)
+    try:
+        wait_for(lambda: (out / "checkpoint.pt").exists())
+        workers = [w for w in psutil.Process(process.pid).children() if "spawn_main" in called(w)]
+        assert len(workers) == 2
+    finally:
+        process.kill()
+        process.wait()
+    wait_for(lambda: not any(worker.is_running() for worker in workers))
+
+
+def called(process: psutil.Process) -> str:
+    """Its command line."""
+    return " ".join(process.cmdline())
+
+
+def wait_for(is_so: Callable[[], bool], seconds: float = 60) -> None:
+    """Until it is so; fails after that many seconds."""
+    until = time.monotonic() + seconds
+    while not is_so():
+        assert time.monotonic() < until
+        time.sleep(0.05)
 
 
 @pytest.mark.parametrize("estimator", ["gigpo", "ppo"])
