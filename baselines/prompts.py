@@ -22,7 +22,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Literal
 
-from baselines import minesweeper_prompt, webshop_prompt
+from baselines import webshop_prompt
 from baselines.explorer.sokoban import Rules, push_names, pushes_made, tried_here
 from lamer_bench.agent import PastEpisode, PastTurn, View
 
@@ -42,8 +42,6 @@ def compact(view: View, kind: Literal["act", "reflect"]) -> str:
         parts = webshop_prompt.prompt(view, kind)
     elif view.family.startswith("sokoban"):
         parts = _sokoban(view, kind)
-    elif view.family.startswith("minesweeper"):
-        parts = [minesweeper_prompt.framed(view.rules, part) for part in _board(view)]
     else:
         parts = _board(view)
     parts.append(f"{PAUSE} {begun}" if kind == "act" else begun)
@@ -60,13 +58,10 @@ def _board(view: View) -> list[str]:
 
 def spoken(view: View, kind: Literal["act", "reflect"], text: str) -> str:
     """The answer of a small model that continued `compact` with ``text``: in WebShop its short
-    names give way to the words of the shop, in MineSweeper a framed board to one as the rules
-    say."""
-    if view.family.startswith("webshop"):
-        text = webshop_prompt.spoken(view, kind, text)
-    elif view.family.startswith("minesweeper"):
-        text = minesweeper_prompt.unframed(view.rules, text)
-    return lead_in(view, kind) + text
+    names give way to the words of the shop."""
+    is_shop = view.family.startswith("webshop")
+    said = webshop_prompt.spoken(view, kind, text) if is_shop else text
+    return lead_in(view, kind) + said
 
 
 def _history(episode: PastEpisode) -> list[str]:

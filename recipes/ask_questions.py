@@ -8,8 +8,8 @@ is one long episode worth that has the turns of all attempts? (e) How much shoul
 earlier ones? (f) Must reflections be trained? And: what do policies do on levels above those that
 they were reinforced on, trained with another estimator, at another rate or for longer, and sampled
 as they were in training? What is LaMer's lead on MineSweeper where single-episode training wins
-about half of the tasks, and what on Sokoban, with a larger network, or from a start that has not
-learnt to try something else where it failed?
+about half of the tasks, and what on Sokoban, with a larger network, from a start that has not
+learnt to try something else where it failed, or from one that has met many sizes?
 
 Plays the policies that recipes/train_algorithms.sh leaves under ``<training>/<family>/`` and, with
 "variants", under ``<training>/<family>/variants/``, and those of the family's second sets, on 200
@@ -20,8 +20,9 @@ tables in docs/results.md.
 
 from __future__ import annotations
 
+import csv
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -66,7 +67,7 @@ ABOVE = {"minesweeper": ("hard", "ood"), "sokoban": ("hard", "ood")}
 """Levels above those of the variants called ``easier``."""
 FAR = "question_levels:FarSokoban-24"
 """Sokoban where single-episode training wins about half of the rooms."""
-TESTED = ("mines", "above", "steps", "far", "larger", "plain")
+TESTED = ("mines", "above", "steps", "far", "larger", "plain", "sizes")
 """Questions that compare LaMer with the other algorithms task by task."""
 
 
@@ -88,10 +89,15 @@ class Case:
 def main() -> None:
     parser = parser_of(__doc__, "questions")
     parser.add_argument("--families", nargs="+", default=list(LEVELS), choices=list(LEVELS))
+    parser.add_argument(
+        "--questions", nargs="+", help="these only; what the files say of others stays"
+    )
     options = parser.parse_args()
     played: list[tuple[Case, Played]] = []
     for family in options.families:
         for case in cases(family, options.training / family):
+            if options.questions and case.question not in options.questions:
+                continue
             played.append((case, play(case, options.runs, options.tasks)))
             print(markdown(list(rows(played[-1:]))), flush=True)
     table = list(rows(played))
@@ -103,10 +109,28 @@ def main() -> None:
     raw = [{"question": case.question, "case": case.case, **run_row(one)} for case, one in played]
     print(markdown(leads))
     if not options.no_docs:
-        write_csv(ROOT / "docs" / "results" / "leads.csv", leads)
-        replace_between(ROOT / "docs" / "results.md", "leads", markdown(leads))
-        write_csv(ROOT / "docs" / "results" / "questions.csv", raw)
-        replace_between(ROOT / "docs" / "results.md", "questions", markdown(table))
+        asked = options.questions or ()
+        results, page = ROOT / "docs" / "results", ROOT / "docs" / "results.md"
+        write_csv(results / "leads.csv", [*kept(results / "leads.csv", asked), *leads])
+        write_csv(results / "questions.csv", [*kept(results / "questions.csv", asked), *raw])
+        for name, found in (("leads", leads), ("questions", table)):
+            old, new = lines_of(page, name), markdown(found).splitlines()
+            lines = [line for line in old[2:] if asked and line.split("|")[1].strip() not in asked]
+            replace_between(page, name, "\n".join([*old[:2], *lines, *new[2:]]))
+
+
+def kept(path: Path, asked: Collection[str]) -> list[dict[str, Any]]:
+    """The rows of a file that are about other questions than those asked; none if all are asked."""
+    if not asked:
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        return [row for row in csv.DictReader(file) if row["question"] not in asked]
+
+
+def lines_of(page: Path, name: str) -> list[str]:
+    """The table between a page's markers of that name."""
+    _, _, rest = page.read_text(encoding="utf-8").partition(f"<!-- {name}: begin -->\n")
+    return rest.partition(f"<!-- {name}: end -->")[0].splitlines()
 
 
 def cases(family: str, folder: Path) -> Iterator[Case]:
@@ -138,6 +162,9 @@ def cases(family: str, folder: Path) -> Iterator[Case]:
     for policy in policies(folder.parent / f"{family}-large"):
         for level in (environment, FAR):
             yield Case("larger", level, policy, "12 layers", policy.memory)
+    for policy in policies(folder.parent / f"{family}-sizes"):
+        for level in (LEVELS[family], "ood"):
+            yield Case("sizes", f"{family}-{level}", policy, "many sizes", policy.memory)
     plain = folder.parent / f"{family}-plain"
     for policy in policies(plain):
         yield Case("plain", environment, policy, "plain start", policy.memory)

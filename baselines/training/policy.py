@@ -227,7 +227,7 @@ class Policy:
         """Read a folder in Hugging Face's layout, weights in float32; ``options`` are those of the
         class. Raises `SettingError`."""
         model, tokenizer = load_policy(folder)
-        if device and device.type == "cuda":
+        if device and device.type != "cpu":
             model.set_attn_implementation("sdpa")
         return cls(model.to(device or "cpu"), tokenizer, **options)
 

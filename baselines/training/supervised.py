@@ -10,8 +10,10 @@ import os
 import random
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Generator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import count
 from multiprocessing import get_context, parent_process
@@ -175,27 +177,27 @@ def train_supervised(settings: SupervisedSettings, out: str | Path) -> Path:
     step, position = state.get("step", 0), state.get("position", 0)
     chunk = state.get("chunk", settings.first_chunk)
     log = TrainingLog(out, total=settings.steps, resumed_at=step)
-    for made in chunks(settings, chunk, tokenizer):
-        if not made:
-            raise SettingError(
-                f"{settings.chunk_trials} trials do not fill one batch of {settings.batch_size} "
-                f"decisions and {settings.reflections} reflections; raise chunk_trials or lower "
-                "batch_size or reflections."
-            )
-        for acts, reflections in made[position:]:
-            metrics = take_step(model, optimizers, acts, reflections, settings, step)
-            step, position = step + 1, position + 1
-            log.write(step, metrics)
-            if step % settings.checkpoint_steps == 0 or step == settings.steps:
-                if not all(parameter.isfinite().all() for parameter in model.parameters()):
-                    raise diverged(settings, step - 1)
-                reached = {"step": step, "chunk": chunk, "position": position}
-                save_checkpoint(out, settings, model, optimizers, reached)
-            if step == settings.steps:
-                break
-        if step == settings.steps:
-            break
-        chunk, position = chunk + 1, 0
+    with closing(chunks(settings, chunk, tokenizer)) as upcoming:
+        while step < settings.steps:
+            made = next(upcoming)
+            if not made:
+                raise SettingError(
+                    f"{settings.chunk_trials} trials do not fill one batch of "
+                    f"{settings.batch_size} decisions and {settings.reflections} reflections; "
+                    "raise chunk_trials or lower batch_size or reflections."
+                )
+            for acts, reflections in made[position:]:
+                metrics = take_step(model, optimizers, acts, reflections, settings, step)
+                step, position = step + 1, position + 1
+                log.write(step, metrics)
+                if step % settings.checkpoint_steps == 0 or step == settings.steps:
+                    if not all(parameter.isfinite().all() for parameter in model.parameters()):
+                        raise diverged(settings, step - 1)
+                    reached = {"step": step, "chunk": chunk, "position": position}
+                    save_checkpoint(out, settings, model, optimizers, reached)
+                if step == settings.steps:
+                    break
+            chunk, position = chunk + 1, 0
     folder = out / "policy"
     save_policy(model, tokenizer, folder, {"algorithm": "supervised", "settings": settings})
     return folder
@@ -364,21 +366,27 @@ def _family(settings: SupervisedSettings) -> str:
 
 def chunks(
     settings: SupervisedSettings, first: int, tokenizer: Tokenizer
-) -> Iterator[list[tuple[Batch, Batch]]]:
-    """The batches of chunk after chunk, without end; workers are that many chunks ahead."""
+) -> Generator[list[tuple[Batch, Batch]], None, None]:
+    """The batches of chunk after chunk, without end; workers are that many chunks ahead.
+
+    Raises `SettingError` where a worker is killed.
+    """
     if not settings.workers:
         yield from (_chunk(settings, chunk, tokenizer) for chunk in count(first))
-    with ProcessPoolExecutor(settings.workers, get_context("spawn"), _end_with_parent) as pool:
-        ahead = deque(
-            pool.submit(_chunk, settings, chunk, tokenizer)
-            for chunk in range(first, first + settings.workers)
-        )
-        try:
-            for chunk in count(first + settings.workers):
+    pool = ProcessPoolExecutor(settings.workers, get_context("spawn"), _end_with_parent)
+    ahead: deque[Future[list[tuple[Batch, Batch]]]] = deque()
+    try:
+        for chunk in count(first):
+            ahead.append(pool.submit(_chunk, settings, chunk, tokenizer))
+            if len(ahead) > settings.workers:
                 yield ahead.popleft().result()
-                ahead.append(pool.submit(_chunk, settings, chunk, tokenizer))
-        finally:
-            pool.shutdown(cancel_futures=True)
+    except BrokenProcessPool as error:
+        raise SettingError(
+            "A process that makes demonstrations was killed, perhaps for want of memory. Lower "
+            f"workers ({settings.workers}); the training goes on from its last checkpoint."
+        ) from error
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def _end_with_parent() -> None:

@@ -6,11 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from baselines.explorer.minesweeper import Board, MinesweeperPlayer
 from baselines.explorer.sokoban import Rules, cell_name, pushes_made
 from baselines.language_agent import WEIGHTS, load_tokenizer
-from baselines.minesweeper_prompt import framed
-from baselines.prompts import compact, spoken
+from baselines.prompts import compact
 from lamer_bench import Answer, Ask, Task, TrialPlan, make, play
 from lamer_bench.agent import Memory, PastEpisode
 
@@ -155,37 +153,6 @@ def test_a_sokoban_prompt_has_the_same_symbols_for_all_rooms() -> None:
     assert [line.split().count("X") for line in room] == [
         line.split().count("$") for line in board(ask).splitlines()[1:-1]
     ]
-
-
-@pytest.mark.parametrize(
-    "environment", ["minesweeper-ood", "environments.practice:MinesweeperPractice-4x5d"]
-)
-def test_a_minesweeper_board_stands_in_a_frame(environment: str) -> None:
-    env = make(environment)
-    trial = play(env, TrialPlan(Task(env.environment, "val", 0), memory="reflection"))
-    ask = next(trial)
-    while ask.kind == "act":
-        view = ask.view
-        ask = trial.send(Answer(f"<action>{view.rng.choice(view.admissible)}</action>"))
-    rules = Board.from_rules(ask.view.rules)
-    told = MinesweeperPlayer().reflect(ask.view)
-    shown = framed(ask.view.rules, told)
-    lines = [line.split() for line in shown.splitlines()[1:-1]]
-    assert (len(lines), {len(line) for line in lines}) == (6, {6 if rules.columns <= 6 else 8})
-    for row, line in enumerate(lines):
-        for column, cell in enumerate(line):
-            assert (cell == "X") == (row >= rules.rows or column >= rules.columns)
-    assert set(" ".join(map(" ".join, lines)).split()) <= set("?.*X12345678")
-    assert spoken(ask.view, "reflect", shown.removeprefix("<remark>")) == told
-    ask = trial.send(Answer(told))
-    first = compact(ask.view, "act").splitlines()
-    assert first[: len(lines) + 2] == shown.splitlines()
-
-
-def test_boards_of_the_usual_size_and_symbols_are_shown_as_they_are() -> None:
-    view = next(play(make("minesweeper-hard"), TrialPlan(Task("minesweeper-hard", "val", 0)))).view
-    assert framed(view.rules, view.observation) == view.observation
-    assert spoken(view, "reflect", "? X\n</remark>") == "<remark>? X\n</remark>"
 
 
 def test_a_made_up_sokoban_reflection_changes_nothing() -> None:

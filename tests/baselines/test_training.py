@@ -174,6 +174,25 @@ def test_workers_make_the_same_chunks() -> None:
         assert pickle.dumps(expected) == pickle.dumps(found)
 
 
+def test_a_finished_supervised_training_writes_its_policy_again(tmp_path: Path) -> None:
+    settings = replace(SUPERVISED, steps=2)
+    folder = train_supervised(settings, tmp_path)
+    expected = weights(folder)
+    shutil.rmtree(folder)
+    found = weights(train_supervised(settings, tmp_path))
+    assert all(np.array_equal(expected[name], found[name]) for name in expected)
+    assert len((tmp_path / "metrics.jsonl").read_text(encoding="utf-8").splitlines()) == 2
+
+
+def test_a_killed_worker_is_a_clear_line() -> None:
+    made = chunks(replace(SUPERVISED, workers=1), 0, build_tokenizer())
+    next(made)
+    [worker] = [w for w in psutil.Process().children() if "spawn_main" in called(w)]
+    worker.kill()
+    with pytest.raises(SettingError, match=r"Lower workers \(1\)"):
+        list(islice(made, 5))
+
+
 def test_workers_end_when_the_training_is_killed(tmp_path: Path) -> None:
     out, script = tmp_path / "killed", tmp_path / "program.py"
     script.write_text(

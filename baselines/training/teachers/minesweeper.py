@@ -6,10 +6,8 @@ import random
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
-from baselines.explorer.minesweeper import MinesweeperPlayer, Outlook, outlook
-from baselines.minesweeper_prompt import frame_of, framed
+from baselines.explorer.minesweeper import MinesweeperPlayer, outlook
 from baselines.prompts import CLOSING_TAGS
 from baselines.training.demonstrations import Decision, Population
 from lamer_bench.agent import View
@@ -36,18 +34,9 @@ class MinesweeperTeacher:
         return Decision(
             [played],
             [population.mixed(remembering, forgetting, anything), {CLOSING_TAGS["act"]: 1.0}],
-            _framed(seen),
+            np.array(seen.risks(), np.float32).reshape(1, seen.board.rows, -1),
         )
 
     def reflect(self, view: View) -> str:
         """The board as all attempts have shown it."""
-        drawn = MinesweeperPlayer().reflect(view).removeprefix("<remark>")
-        return framed(view.rules, drawn)
-
-
-def _framed(seen: Outlook) -> NDArray[np.float32]:
-    """The risks as a map, in the frame that the prompt shows the board in."""
-    board = seen.board
-    risks = np.zeros((1, *frame_of(board)), np.float32)
-    risks[0, : board.rows, : board.columns] = np.reshape(seen.risks(), (board.rows, -1))
-    return risks
+        return MinesweeperPlayer().reflect(view).removeprefix("<remark>")
