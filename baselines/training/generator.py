@@ -55,11 +55,7 @@ class PrefixGenerator:
         """
         if len(self._trie) > MOST_NODES:
             self._forget()
-        with torch.autocast(
-            self.model.device.type,
-            dtype=torch.bfloat16,
-            enabled=self.precision is torch.bfloat16,
-        ):
+        with _products_in(self.precision, self.model.device):
             return self._generate(prompts, streams, stop, max_tokens, temperature)
 
     def _generate(
@@ -114,9 +110,10 @@ class PrefixGenerator:
 class PaddedGenerator:
     """Samples continuations as `SmallModel` does, with a torch model on a GPU."""
 
-    def __init__(self, model: Any, pad: int) -> None:
+    def __init__(self, model: Any, pad: int, precision: torch.dtype = torch.float32) -> None:
         self.model = model
         self.pad = pad
+        self.precision = precision
 
     @torch.inference_mode()
     def generate(
@@ -156,9 +153,15 @@ class PaddedGenerator:
         for line, text in zip(tokens, texts, strict=True):
             line[: len(text)] = text
         device = self.model.device
-        hidden = self.model.base_model(
-            torch.from_numpy(tokens).to(device), use_cache=False
-        ).last_hidden_state
-        ends = hidden[torch.arange(len(texts)), torch.from_numpy(lengths - 1)]
-        logits: Array = self.model.get_output_embeddings()(ends).float().cpu().numpy()
+        with _products_in(self.precision, device):
+            hidden = self.model.base_model(
+                torch.from_numpy(tokens).to(device), use_cache=False
+            ).last_hidden_state
+            ends = hidden[torch.arange(len(texts)), torch.from_numpy(lengths - 1)]
+            logits: Array = self.model.get_output_embeddings()(ends).float().cpu().numpy()
         return logits
+
+
+def _products_in(precision: torch.dtype, device: torch.device) -> torch.autocast:
+    """The context in which matrix products have this precision."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=precision is torch.bfloat16)

@@ -166,8 +166,8 @@ class Policy:
     """A causal language model that is trained."""
 
     samples_merged: ClassVar[bool] = True
-    """Whether rollouts on a GPU use a copy with the adapters added in: it starts a third of the
-    kernels."""
+    """Whether rollouts on a GPU use a copy with the adapters added in, which has fewer kernels to
+    start."""
 
     def __init__(
         self,
@@ -279,15 +279,14 @@ class Policy:
 
     def writer(self) -> Writer:
         """Who answers views in a rollout, with the weights as they are now."""
-        if not self.shares_prefixes:
-            sampled = self.model
-            if self._merged is not None:
-                self._merged.load_state_dict(lora.merged_state(self.model), strict=False)
-                sampled = self._merged
-            return TokenWriter(PaddedGenerator(sampled, self.pad), self.tokenizer)
-        is_half = self.precision == "bfloat16"
-        generator = PrefixGenerator(self.model, torch.bfloat16 if is_half else torch.float32)
-        return TokenWriter(generator, self.tokenizer)
+        precision = torch.bfloat16 if self.precision == "bfloat16" else torch.float32
+        if self.shares_prefixes:
+            return TokenWriter(PrefixGenerator(self.model, precision), self.tokenizer)
+        sampled = self.model
+        if self._merged is not None:
+            self._merged.load_state_dict(lora.merged_state(self.model), strict=False)
+            sampled = self._merged
+        return TokenWriter(PaddedGenerator(sampled, self.pad, precision), self.tokenizer)
 
     def batches(self, rows: Sequence[Row], indices: Sequence[int]) -> Iterator[list[int]]:
         """Cut ``indices`` of rows into what is evaluated at once: alike beginnings together, or
