@@ -31,7 +31,7 @@ from baselines.local_model import (
     weights_digest,
 )
 from baselines.training import distributed, lora
-from baselines.training.model import asdict_or_text
+from baselines.training.model import asdict_or_text, attention_on
 from baselines.training.policy import Policy, output_logits
 from baselines.training.rollouts import Writer
 from lamer_bench.agent import View
@@ -203,8 +203,7 @@ def _loaded(settings: Any, device: torch.device) -> Policy:
     if _is_small_file(_tokenizer_file(folder)):
         if not (folder / ADAPTER_FILE).exists():
             return Policy.load(folder, device=device, **options)
-        attention = "eager" if device.type == "cpu" else "sdpa"
-        model, tokenizer = load_pretrained(folder, device, torch.float32, attention)
+        model, tokenizer = load_pretrained(folder, device, torch.float32, attention_on(device))
         return Policy(model, tokenizer.backend_tokenizer, **options)
     if not (folder.is_dir() or could_be_on_hub(settings.start)):
         return Policy.load(folder, **options)  # which says what is missing

@@ -72,13 +72,7 @@ class PrefixGenerator:
         going = list(range(len(prompts)))
         for length in range(1, max_tokens + 1):
             logits = self._read([paths[row] for row in going], first)
-            draws = np.array([streams[row].random() for row in going])
-            chosen, log_probabilities = sample(logits, draws, temperature)
-            for row, token, value in zip(
-                going, chosen.tolist(), log_probabilities.tolist(), strict=True
-            ):
-                results[row].tokens.append(token)
-                results[row].log_probabilities.append(value)
+            _write_next(logits, going, results, streams, temperature)
             going = [row for row in going if results[row].tokens[-1] != stop]
             if not going or length == max_tokens:
                 break
@@ -134,13 +128,7 @@ class PaddedGenerator:
         going = list(range(len(prompts)))
         for _ in range(max_tokens):
             logits = self._read([[*prompts[row], *results[row].tokens] for row in going])
-            draws = np.array([streams[row].random() for row in going])
-            chosen, log_probabilities = sample(logits, draws, temperature)
-            for row, token, value in zip(
-                going, chosen.tolist(), log_probabilities.tolist(), strict=True
-            ):
-                results[row].tokens.append(token)
-                results[row].log_probabilities.append(value)
+            _write_next(logits, going, results, streams, temperature)
             going = [row for row in going if results[row].tokens[-1] != stop]
             if not going:
                 break
@@ -160,6 +148,21 @@ class PaddedGenerator:
             ends = hidden[torch.arange(len(texts)), torch.from_numpy(lengths - 1)]
             logits: Array = self.model.get_output_embeddings()(ends).float().cpu().numpy()
         return logits
+
+
+def _write_next(
+    logits: Array,
+    going: Sequence[int],
+    results: Sequence[Generation],
+    streams: Sequence[Random],
+    temperature: float,
+) -> None:
+    """Sample one more token of each row that is ``going``, whose logits these are: (R, V)."""
+    draws = np.array([streams[row].random() for row in going])
+    chosen, log_probabilities = sample(logits, draws, temperature)
+    for row, token, value in zip(going, chosen.tolist(), log_probabilities.tolist(), strict=True):
+        results[row].tokens.append(token)
+        results[row].log_probabilities.append(value)
 
 
 def _products_in(precision: torch.dtype, device: torch.device) -> torch.autocast:

@@ -155,6 +155,11 @@ def save_policy(
     (folder / "training.json").write_text(text + "\n", encoding="utf-8")
 
 
+def attention_on(device: torch.device) -> str:
+    """The fastest implementation for prompts of a small policy's length."""
+    return "eager" if device.type == "cpu" else "sdpa"
+
+
 def load_policy(folder: str | Path) -> tuple[LlamaForCausalLM, Tokenizer]:
     """Read such a folder back, weights in float32; raises `SettingError`."""
     folder = Path(folder).expanduser()

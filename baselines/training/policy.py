@@ -26,7 +26,7 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 from baselines.language_agent import Generator, Written, write
 from baselines.training import distributed, lora, prefixes
 from baselines.training.generator import PaddedGenerator, PrefixGenerator
-from baselines.training.model import load_policy, save_policy
+from baselines.training.model import attention_on, load_policy, save_policy
 from baselines.training.rollouts import Row, Writer
 from lamer_bench.agent import View
 
@@ -227,9 +227,9 @@ class Policy:
         """Read a folder in Hugging Face's layout, weights in float32; ``options`` are those of the
         class. Raises `SettingError`."""
         model, tokenizer = load_policy(folder)
-        if device and device.type != "cpu":
-            model.set_attn_implementation("sdpa")
-        return cls(model.to(device or "cpu"), tokenizer, **options)
+        device = device or torch.device("cpu")
+        model.set_attn_implementation(attention_on(device))
+        return cls(model.to(device), tokenizer, **options)
 
     @property
     def model(self) -> Any:

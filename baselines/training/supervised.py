@@ -44,6 +44,7 @@ from baselines.training.log import TrainingLog
 from baselines.training.model import (
     ModelSize,
     add_layers,
+    attention_on,
     build_model,
     build_tokenizer,
     load_policy,
@@ -333,8 +334,7 @@ def _beginning(settings: SupervisedSettings) -> tuple[LlamaForCausalLM, Tokenize
         tokenizer = build_tokenizer(family)
         model = build_model(tokenizer, settings.size, settings.seed)
     device = choose_device(settings.device)
-    # eager is the fastest on a CPU for prompts of this length
-    model.set_attn_implementation("eager" if device.type == "cpu" else "sdpa")
+    model.set_attn_implementation(attention_on(device))
     model.map_head = torch.nn.Linear(model.config.hidden_size, MAPS * LARGEST_BOARD)
     for parameter in model.map_head.parameters():
         torch.nn.init.zeros_(parameter)
