@@ -8,8 +8,9 @@ is one long episode worth that has the turns of all attempts? (e) How much shoul
 earlier ones? (f) Must reflections be trained? And: what do policies do on levels above those that
 they were reinforced on, trained with another estimator, at another rate or for longer, and sampled
 as they were in training? What is LaMer's lead on MineSweeper where single-episode training wins
-about half of the tasks, and what on Sokoban, with a larger network, from a start that has not
-learnt to try something else where it failed, or from one that has met many sizes?
+about half of the tasks? What is it on Sokoban where solutions are longer, with a smaller network,
+from a start that has not learnt to try something else where it failed, and with that one made
+deeper? What do starts win that have met many sizes?
 
 Plays the policies that recipes/train_algorithms.sh leaves under ``<training>/<family>/`` and, with
 "variants", under ``<training>/<family>/variants/``, and those of the family's second sets, on 200
@@ -20,13 +21,12 @@ tables in docs/results.md.
 
 from __future__ import annotations
 
-import csv
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
+import question_levels
 from compare_algorithms import (
     ROOT,
     NamedAgent,
@@ -34,16 +34,15 @@ from compare_algorithms import (
     Policy,
     all_tests,
     by_task,
-    markdown,
+    corrected,
     parser_of,
     policies,
     read,
-    replace_between,
     run_row,
     with_interval,
-    write_csv,
 )
 from question_levels import EPISODES
+from tables import Row, markdown, update, update_csv
 
 from baselines.language_agent import SHIPPED_TEMPERATURE
 from baselines.random_first import RandomFirst
@@ -51,10 +50,9 @@ from lamer_bench.agent import Agent
 from lamer_bench.runner import run
 
 LEVELS = {"minesweeper": "hard", "sokoban": "hard"}
-"""Where a family's questions are asked: the level with the most room for a second attempt."""
+"""Where a family's questions are asked."""
 BEST = ("supervised", "gigpo", "lamer")
-"""The start, LaMer, and the single-episode algorithm whose estimator LaMer takes, which are asked
-everything."""
+"""The policies that are asked everything."""
 VARIANTS = {
     "gamma_traj": "e",
     "frozen": "f",
@@ -67,7 +65,7 @@ ABOVE = {"minesweeper": ("hard", "ood"), "sokoban": ("hard", "ood")}
 """Levels above those of the variants called ``easier``."""
 FAR = "question_levels:FarSokoban-24"
 """Sokoban where single-episode training wins about half of the rooms."""
-TESTED = ("mines", "above", "steps", "far", "larger", "plain", "sizes")
+TESTED = ("mines", "above", "steps", "far", "small", "larger", "plain", "sizes")
 """Questions that compare LaMer with the other algorithms task by task."""
 
 
@@ -89,9 +87,7 @@ class Case:
 def main() -> None:
     parser = parser_of(__doc__, "questions")
     parser.add_argument("--families", nargs="+", default=list(LEVELS), choices=list(LEVELS))
-    parser.add_argument(
-        "--questions", nargs="+", help="these only; what the files say of others stays"
-    )
+    parser.add_argument("--questions", nargs="+", help="these only; what is said of others stays")
     options = parser.parse_args()
     played: list[tuple[Case, Played]] = []
     for family in options.families:
@@ -108,29 +104,33 @@ def main() -> None:
     ]
     raw = [{"question": case.question, "case": case.case, **run_row(one)} for case, one in played]
     print(markdown(leads))
-    if not options.no_docs:
-        asked = options.questions or ()
-        results, page = ROOT / "docs" / "results", ROOT / "docs" / "results.md"
-        write_csv(results / "leads.csv", [*kept(results / "leads.csv", asked), *leads])
-        write_csv(results / "questions.csv", [*kept(results / "questions.csv", asked), *raw])
-        for name, found in (("leads", leads), ("questions", table)):
-            old, new = lines_of(page, name), markdown(found).splitlines()
-            lines = [line for line in old[2:] if asked and line.split("|")[1].strip() not in asked]
-            replace_between(page, name, "\n".join([*old[:2], *lines, *new[2:]]))
+    if options.no_docs:
+        return
+
+    def is_anew(row: Row) -> bool:
+        is_asked = not options.questions or row["question"] in options.questions
+        return is_asked and family_of(row.get("environment") or row["env"]) in options.families
+
+    results, page = ROOT / "docs" / "results", ROOT / "docs" / "results.md"
+    update_csv(results / "questions.csv", raw, is_anew)
+    update(page, "questions", table, is_anew)
+    found = update_csv(results / "leads.csv", leads, is_anew)
+    leads = [
+        row
+        for question in TESTED
+        for row in corrected([row for row in found if row["question"] == question])
+    ]
+    update_csv(results / "leads.csv", leads, lambda _: True)
+    update(page, "leads", leads, lambda _: True)
 
 
-def kept(path: Path, asked: Collection[str]) -> list[dict[str, Any]]:
-    """The rows of a file that are about other questions than those asked; none if all are asked."""
-    if not asked:
-        return []
-    with path.open(newline="", encoding="utf-8") as file:
-        return [row for row in csv.DictReader(file) if row["question"] not in asked]
-
-
-def lines_of(page: Path, name: str) -> list[str]:
-    """The table between a page's markers of that name."""
-    _, _, rest = page.read_text(encoding="utf-8").partition(f"<!-- {name}: begin -->\n")
-    return rest.partition(f"<!-- {name}: end -->")[0].splitlines()
+def family_of(environment: str) -> str:
+    """Whose question an environment of the tables belongs to: ``sokoban`` of ``sokoban-hard`` and
+    of ``FarSokoban-24``."""
+    name = environment.partition("-")[0]
+    level = getattr(question_levels, name, None)
+    family: str = level.family if level else name
+    return family.partition("_")[0]
 
 
 def cases(family: str, folder: Path) -> Iterator[Case]:
@@ -165,10 +165,14 @@ def cases(family: str, folder: Path) -> Iterator[Case]:
     for policy in policies(folder.parent / f"{family}-sizes"):
         for level in (LEVELS[family], "ood"):
             yield Case("sizes", f"{family}-{level}", policy, "many sizes", policy.memory)
-    plain = folder.parent / f"{family}-plain"
+    small, plain = folder.parent / f"{family}-small", folder.parent / f"{family}-plain"
+    for policy in policies(small):
+        for level in (environment, FAR):
+            yield Case("small", level, policy, "6 layers", policy.memory)
     for policy in policies(plain):
         yield Case("plain", environment, policy, "plain start", policy.memory)
     yield from varied(family, folder)
+    yield from varied(family, small, ", 6 layers")
     yield from varied(family, plain, ", plain start")
 
 
@@ -208,7 +212,7 @@ def play(case: Case, runs: Path, tasks: int) -> Played:
     return read(case.policy, case.environment.rpartition(":")[2], folder, tasks)
 
 
-def rows(played: Iterable[tuple[Case, Played]]) -> Iterator[dict[str, Any]]:
+def rows(played: Iterable[tuple[Case, Played]]) -> Iterator[Row]:
     """The table of docs/results.md: means over seeds, intervals over tasks, shares in percent."""
     same: dict[Case, list[Played]] = defaultdict(list)
     for case, one in played:

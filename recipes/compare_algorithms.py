@@ -7,13 +7,14 @@ Plays the policies that recipes/train_algorithms.sh leaves under
 sequential attempts with the algorithm's own memory and three memory-wiped control episodes. Runs
 that are complete are not played again. Writes docs/results/algorithms.csv (one line for each run),
 docs/results/algorithms_tests.csv (LaMer against each other algorithm), the figures beside them
-(seed 0) and the tables in docs/results.md.
+(seed 0) and the tables in docs/results.md. With ``--envs`` it plays these only, and what is said of
+other environments stays; the figures are drawn of all runs in ``--runs``, if there are any of every
+environment.
 """
 
 from __future__ import annotations
 
 import argparse
-import csv
 import os
 import re
 import shutil
@@ -27,6 +28,7 @@ from typing import Any
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import numpy as np
+from tables import Row, markdown, update, update_csv
 
 from baselines.language_agent import SHIPPED_TEMPERATURE, LanguageAgent
 from lamer_bench import metrics, plots
@@ -82,22 +84,34 @@ def main() -> None:
     parser = parser_of(__doc__, "comparison")
     parser.add_argument("--envs", nargs="+", default=None, help="environment ids; all unless said")
     options = parser.parse_args()
+    everywhere = environment_ids()
+    environments = options.envs or everywhere
     played = []
-    for environment in options.envs or environment_ids():
+    for environment in environments:
         family = environment.rpartition("-")[0]
         for policy in policies(options.training / family):
             played.append(play(policy, environment, options.runs, options.tasks))
             print(markdown([run_row(played[-1])]), flush=True)
     tests = list(all_tests(played))
     print(markdown(tests))
-    if not options.no_docs:
-        results = ROOT / "docs" / "results"
-        write_csv(results / "algorithms.csv", [run_row(one) for one in played])
-        write_csv(results / "algorithms_tests.csv", tests)
-        page = ROOT / "docs" / "results.md"
-        replace_between(page, "algorithms", markdown(list(mean_rows(played))))
-        replace_between(page, "algorithm tests", markdown(tests))
-        draw(played, results)
+    if options.no_docs:
+        return
+
+    def is_anew(row: Row) -> bool:
+        return (row.get("environment") or f"{row['env']}-{row['level']}") in environments
+
+    results, page = ROOT / "docs" / "results", ROOT / "docs" / "results.md"
+    update_csv(results / "algorithms.csv", [run_row(one) for one in played], is_anew)
+    tests = corrected(update_csv(results / "algorithms_tests.csv", tests, is_anew))
+    update_csv(results / "algorithms_tests.csv", tests, lambda _: True)
+    update(page, "algorithms", list(mean_rows(played)), is_anew)
+    update(page, "algorithm tests", tests, lambda _: True)
+    folders = [one for name in everywhere for one in sorted((options.runs / name).glob("*-seed0"))]
+    missing = sorted(set(everywhere) - {folder.parent.name for folder in folders})
+    if missing:
+        print(f"No figure is drawn: {options.runs} has no runs of {', '.join(missing)}.")
+    else:
+        draw(folders, results)
 
 
 def parser_of(description: str | None, runs: str) -> argparse.ArgumentParser:
@@ -144,20 +158,19 @@ def read(policy: Policy, environment: str, folder: RunFolder, tasks: int) -> Pla
     return Played(environment, policy, scores, folder.path, round(tokens / tasks))
 
 
-def draw(played: Iterable[Played], results: Path) -> None:
-    """Figures of the policies of seed 0, as SVG."""
-    folders = [one.folder for one in played if one.policy.seed == 0]
+def draw(folders: Sequence[Path], results: Path) -> None:
+    """Figures of run folders, as SVG."""
     with tempfile.TemporaryDirectory() as scratch:
         for file in plots.plot(folders, FIGURES, scratch):
             if file.suffix == ".svg":
                 shutil.copy(file, results / f"algorithms-{file.name}")
 
 
-def run_row(played: Played) -> dict[str, Any]:
+def run_row(played: Played) -> Row:
     """One line of algorithms.csv."""
     env, _, level = played.environment.rpartition("-")
     scores = played.scores.as_json()
-    row: dict[str, Any] = {
+    row: Row = {
         "env": env,
         "level": level,
         "agent": played.policy.algorithm,
@@ -205,7 +218,7 @@ def by_task(seeds: Sequence[Played], measure: str) -> np.ndarray[Any, np.dtype[n
     return np.mean(columns, axis=0)
 
 
-def mean_rows(played: Iterable[Played]) -> Iterator[dict[str, Any]]:
+def mean_rows(played: Iterable[Played]) -> Iterator[Row]:
     """The table of docs/results.md: means over seeds, intervals over tasks, shares in percent."""
     for (environment, algorithm), seeds in groups(played).items():
         yield {
@@ -221,32 +234,37 @@ def mean_rows(played: Iterable[Played]) -> Iterator[dict[str, Any]]:
         }
 
 
-def all_tests(played: Iterable[Played]) -> Iterator[dict[str, Any]]:
+def all_tests(played: Iterable[Played]) -> list[Row]:
     """LaMer's pass@3 and entropy against every other algorithm's, paired over tasks, Holm over all
     tests on pass@3."""
     found = groups(played)
-    pairs = [
-        (environment, algorithm, seeds, found[environment, "lamer"])
-        for (environment, algorithm), seeds in found.items()
-        if algorithm != "lamer" and (environment, "lamer") in found
-    ]
-    gaps = [by_task(lamer, "pass@3") - by_task(other, "pass@3") for _, _, other, lamer in pairs]
-    p_values = [metrics.sign_test_p(int((gap > 0).sum()), int((gap < 0).sum())) for gap in gaps]
-    for (environment, algorithm, other, lamer), gap, p, adjusted in zip(
-        pairs, gaps, p_values, metrics.holm(p_values), strict=True
-    ):
+    tests = []
+    for (environment, algorithm), other in found.items():
+        lamer = found.get((environment, "lamer"))
+        if algorithm == "lamer" or lamer is None:
+            continue
+        gap = by_task(lamer, "pass@3") - by_task(other, "pass@3")
+        better, worse = int((gap > 0).sum()), int((gap < 0).sum())
         entropy = by_task(lamer, "entropy") - by_task(other, "entropy")
-        yield {
+        row: Row = {
             "environment": environment,
             "lamer minus": algorithm,
             "its pass@3": f"{100 * by_task(other, 'pass@3').mean():.1f}",
             "pass@3": with_interval(gap, 100),
-            "better": int((gap > 0).sum()),
-            "worse": int((gap < 0).sum()),
-            "p": f"{p:.2g}",
-            "p (Holm)": f"{adjusted:.2g}",
+            "better": better,
+            "worse": worse,
+            "p": f"{metrics.sign_test_p(better, worse):.2g}",
+            "p (Holm)": "",
             "entropy": with_interval(entropy, 1),
         }
+        tests.append(row)
+    return corrected(tests)
+
+
+def corrected(tests: Sequence[Row]) -> list[Row]:
+    """With Holm's correction over all of them."""
+    adjusted = metrics.holm([float(row["p"]) for row in tests])
+    return [row | {"p (Holm)": f"{p:.2g}"} for row, p in zip(tests, adjusted, strict=True)]
 
 
 def with_interval(values: np.ndarray[Any, np.dtype[np.float64]], scale: float) -> str:
@@ -256,33 +274,6 @@ def with_interval(values: np.ndarray[Any, np.dtype[np.float64]], scale: float) -
     return (
         f"{scale * values.mean():.{digits}f} [{scale * low:.{digits}f}, {scale * high:.{digits}f}]"
     )
-
-
-def markdown(rows: Sequence[dict[str, Any]]) -> str:
-    """A table."""
-    if not rows:
-        return ""
-    lines = ["| " + " | ".join(rows[0]) + " |", "|---" * len(rows[0]) + "|"]
-    lines += ["| " + " | ".join(str(value) for value in row.values()) + " |" for row in rows]
-    return "\n".join(lines)
-
-
-def write_csv(path: Path, rows: Sequence[dict[str, Any]]) -> None:
-    """All rows under the first one's names."""
-    path.parent.mkdir(exist_ok=True)
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-
-
-def replace_between(path: Path, name: str, table: str) -> None:
-    """Replace what stands between a page's markers of that name."""
-    begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
-    text = path.read_text(encoding="utf-8")
-    head, _, rest = text.partition(begin)
-    _, _, tail = rest.partition(end)
-    path.write_text(f"{head}{begin}\n{table}\n{end}{tail}", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -6,7 +6,8 @@ Three control episodes, which the comparison plays, cannot hold more than ln 3 =
 hold up to ln 16 = 2.77. Plays the policies that recipes/train_algorithms.sh leaves under
 ``<training>/<family>/<algorithm>-seed<n>/policy`` on 200 test tasks; complete runs are not played
 again. Writes docs/results/diversity.csv (one line for each run) and the table in docs/results.md:
-means over the seeds, and LaMer's entropy minus that of the others, paired over tasks.
+means over the seeds, and LaMer's entropy minus that of the others, paired over tasks. With
+``--families`` what is said of another family stays.
 """
 
 from __future__ import annotations
@@ -20,14 +21,12 @@ from compare_algorithms import (
     Played,
     by_task,
     groups,
-    markdown,
     parser_of,
     play,
     policies,
-    replace_between,
     with_interval,
-    write_csv,
 )
+from tables import Row, markdown, update, update_csv
 
 FAMILIES = ("minesweeper", "sokoban")
 EPISODES = 16
@@ -54,8 +53,13 @@ def main() -> None:
     table = list(rows(played))
     print(markdown(table))
     if not options.no_docs:
-        write_csv(ROOT / "docs" / "results" / "diversity.csv", [run_row(one) for one in played])
-        replace_between(ROOT / "docs" / "results.md", "diversity", markdown(table))
+
+        def is_anew(row: Row) -> bool:
+            return (row.get("env") or row["environment"].rpartition("-")[0]) in options.families
+
+        docs = ROOT / "docs"
+        update_csv(docs / "results" / "diversity.csv", [run_row(one) for one in played], is_anew)
+        update(docs / "results.md", "diversity", table, is_anew)
 
 
 def measured(played: Played, heading: str) -> np.ndarray[Any, np.dtype[np.float64]]:
@@ -63,7 +67,7 @@ def measured(played: Played, heading: str) -> np.ndarray[Any, np.dtype[np.float6
     return np.array([getattr(task, MEASURES[heading]) for task in played.scores.tasks])
 
 
-def run_row(played: Played) -> dict[str, Any]:
+def run_row(played: Played) -> Row:
     """One line of diversity.csv."""
     env, _, level = played.environment.rpartition("-")
     row = {"env": env, "level": level, "agent": played.policy.algorithm, "seed": played.policy.seed}
@@ -72,7 +76,7 @@ def run_row(played: Played) -> dict[str, Any]:
     return row | {name: round(mean, 4) for name, mean in means.items()}
 
 
-def rows(played: Sequence[Played]) -> Iterator[dict[str, Any]]:
+def rows(played: Sequence[Played]) -> Iterator[Row]:
     """The table of docs/results.md."""
     found = groups(played)
     for (environment, algorithm), seeds in found.items():

@@ -1,20 +1,24 @@
 #!/usr/bin/env bash
-# Trains the policies of the comparison for one family: the supervised start, then LaMer and GiGPO (three
-# seeds), GRPO and RLOO (the seeds below) and PPO (one seed) from it; with "variants" instead those that
-# ask_questions.py asks about. Two trainings run side by side, one CPU core each. Killed at any moment, the
-# same command goes on from the last checkpoints.
+# Trains the policies of the comparison for one family: the supervised start, then LaMer and the single-episode
+# algorithms from it, with the seeds named below; with "variants" instead those that ask_questions.py asks about.
+# Two trainings run side by side, one CPU core each. Killed at any moment, the same command goes on from the last
+# checkpoints.
 #
 #   bash recipes/train_algorithms.sh FAMILY [algorithms|variants] [FOLDER]
 #
 # FAMILY is minesweeper, sokoban or webshop; or a second set, whose policies do not ship and which
-# ask_questions.py asks about: minesweeper-mines, from a start that has met 4 to 10 mines and other boards;
-# sokoban-plain, from a start that has not learnt to try something else where it failed; and sokoban-large,
-# that start made twice as deep. Second sets go on from the first family's stages. minesweeper-sizes and
-# sokoban-sizes have larger networks that have met many sizes from their first step, on a GPU with 16 cores in
-# eight minutes (NVIDIA_TF32_OVERRIDE=1); these starts lie in recipes/starts and are taken from there.
+# ask_questions.py asks about:
 #
-# The shipped Sokoban set and the starts in recipes/starts were trained before prompts showed all rooms with the
-# same symbols; the set also when practice rooms had 5 to 7 rows and solutions of 2 to 18 moves (commit 33cc37f).
+#   minesweeper-mines   a start that has met 4 to 10 mines and other boards; goes on with minesweeper's
+#   minesweeper-sizes   a larger network that has met many sizes from its first step
+#   sokoban-small       half as many layers, which know few rooms larger than those of hard
+#   sokoban-plain       that one without the last stage, which teaches to leave what failed for something else
+#   sokoban-large       that one made twice as deep
+#
+# The first stages of sokoban and minesweeper-sizes were trained on a GPU with 16 cores in seven and five minutes
+# (NVIDIA_TF32_OVERRIDE=1); they lie in recipes/starts and are taken from there. Before prompts showed all Sokoban
+# rooms with the same symbols (commit 33cc37f) were trained: both, sokoban's last stage, and all of sokoban-small,
+# -plain and -large, these with practice rooms of 5 to 7 rows and solutions of 2 to 18 moves.
 #
 # PRECISION=bfloat16 is twice as fast on processors that multiply in it (AMX, AVX-512 BF16), and many times
 # slower on others. MineSweeper's shipped policies (seed 0) were trained so; all others in float32.
@@ -26,6 +30,8 @@ what=${2:-algorithms}
 out=${3:-runs/training}/$family
 mkdir -p "$out/variants"
 
+# Supervised stages --------------------------------------------------------------------------------------------
+
 supervised() { # folder options
     local folder=$1
     shift
@@ -33,20 +39,92 @@ supervised() { # folder options
         2>> "$out/$folder.log"
 }
 
+from_scratch_on_a_gpu() { # folder options; taken from recipes/starts where it lies there
+    local folder=$1 kept
+    kept=$(dirname "$0")/starts/$family
+    shift
+    if [ -d "$kept" ]; then
+        mkdir -p "$out/$folder"
+        [ -d "$out/$folder/policy" ] || cp -r "$kept" "$out/$folder/policy"
+    else
+        supervised "$folder" --batch-size 256 --reflections 32 --warmup-steps 200 --checkpoint-steps 500 "$@"
+    fi
+}
+
 sokoban_failures() { # folder policy options: goes on with a Sokoban policy, on its own failures
     local folder=$1 policy=$2
     shift 2
-    supervised "$folder" --start "$policy" --player "$policy" --chunk-trials 512 \
-        --population '{"remember": 1.0, "slip": 0.05}' --learning-rate 0.0015 --muon-rate 0.01 \
-        --environments '{"sokoban-easy": 1, "sokoban-medium": 3, "sokoban-paper": 1,
-                         "sokoban-hard": 6, "environments.practice:SokobanPractice-*": 1}' "$@"
+    supervised "$folder" --start "$policy" --player "$policy" \
+        --population '{"remember": 1.0, "slip": 0.05}' --learning-rate 0.0015 --muon-rate 0.01 "$@"
 }
 
-from_scratch_on_a_gpu() { # folder options
-    local folder=$1
-    shift
-    supervised "$folder" --batch-size 256 --reflections 32 --warmup-steps 200 --checkpoint-steps 500 "$@"
+small_sokoban_failures() {
+    sokoban_failures "$@" --chunk-trials 512 \
+        --environments '{"sokoban-easy": 1, "sokoban-medium": 3, "sokoban-paper": 1,
+                         "sokoban-hard": 6, "environments.practice:SokobanPractice-*": 1}'
 }
+
+start() {
+    local mines=environments.practice:MinesweeperPractice rooms=environments.practice:SokobanPractice
+    case $family in
+    minesweeper) # the best play first, at full precision; then what a population makes of it
+        supervised best-play --steps 3700 --precision float32
+        supervised supervised --start "$out/best-play/policy" --first-chunk 1000 --steps 900 \
+            --learning-rate 0.001 --muon-rate 0.005 --population '{"remember": 0.3, "slip": 0.05}' \
+            --environments '{"minesweeper-hard": 4, "minesweeper-medium": 3, "minesweeper-easy": 1,
+                             "minesweeper-paper": 1}'
+        ;;
+    minesweeper-mines)
+        supervised supervised --start "$out/../minesweeper/supervised/policy" \
+            --first-chunk 2000 --chunk-trials 600 --steps 2400 \
+            --learning-rate 0.002 --muon-rate 0.015 --population '{"remember": 0.3, "slip": 0.05}' \
+            --environments '{"minesweeper-hard": 5, "minesweeper-medium": 1, "minesweeper-easy": 1,
+                             "minesweeper-paper": 1, "'$mines'-6x6x8": 1, "'$mines'-6x6x9": 1,
+                             "'$mines'-*": 5}'
+        ;;
+    minesweeper-sizes)
+        from_scratch_on_a_gpu supervised --steps 4300 --workers 13 --chunk-trials 400 \
+            --size '{"width": 128, "layers": 8, "heads": 4, "mlp_width": 384}' \
+            --population '{"remember": 0.8, "slip": 0.05}' \
+            --environments '{"minesweeper-hard": 5, "minesweeper-medium": 2, "minesweeper-easy": 1,
+                             "minesweeper-paper": 1, "'$mines'-*": 8}'
+        ;;
+    sokoban) # solutions first; then the policy's own failures, and to leave what failed for something else
+        from_scratch_on_a_gpu first --steps 4200 --workers 9 --chunk-trials 800 \
+            --size '{"width": 96, "layers": 12, "heads": 3, "mlp_width": 288}' \
+            --population '{"remember": 0.8, "slip": 0.1}' \
+            --environments '{"sokoban-easy": 1, "sokoban-medium": 3, "sokoban-paper": 1,
+                             "sokoban-hard": 5, "'$rooms'-*": 6}'
+        sokoban_failures supervised "$out/first/policy" --explore 0.03 --start-share 0.4 --workers 2 \
+            --chunk-trials 256 --first-chunk 100000 --steps 500 \
+            --environments '{"sokoban-easy": 1, "sokoban-medium": 2, "sokoban-paper": 1,
+                             "sokoban-hard": 5, "'$rooms'-*": 6}'
+        ;;
+    sokoban-small)
+        supervised first --steps 2800 \
+            --size '{"width": 96, "layers": 6, "heads": 3, "mlp_width": 288}' \
+            --population '{"remember": 0.8, "slip": 0.1}' \
+            --environments '{"sokoban-easy": 2, "sokoban-medium": 4, "sokoban-paper": 1,
+                             "sokoban-hard": 3, "'$rooms'-*": 2}'
+        small_sokoban_failures failures "$out/first/policy" --first-chunk 20000 --steps 400
+        small_sokoban_failures supervised "$out/failures/policy" --explore 0.03 --first-chunk 60000 --steps 1000
+        ;;
+    sokoban-plain)
+        [ -d "$out/supervised" ] || cp -r "$out/../sokoban-small/failures" "$out/supervised"
+        ;;
+    sokoban-large)
+        small_sokoban_failures supervised "$out/../sokoban-small/failures/policy" --add-layers 6 \
+            --first-chunk 40000 --steps 1150 --learning-rate 0.002 --muon-rate 0.015
+        ;;
+    webshop)
+        supervised supervised --steps 3000 --batch-size 64 --reflections 8 --chunk-trials 400 \
+            --population '{"remember": 0.5, "slip": 0.05}' \
+            --environments '{"webshop-easy": 1, "webshop-medium": 4, "webshop-hard": 3, "webshop-paper": 1}'
+        ;;
+    esac
+}
+
+# Reinforcement ------------------------------------------------------------------------------------------------
 
 reinforce() { # algorithm folder seed options
     local algorithm=$1 folder=$2 seed=$3
@@ -67,22 +145,29 @@ with_seeds() { # algorithm seeds options
 lamer_seeds="0 1 2" gigpo_seeds="0 1 2" grpo_seeds=0 rloo_seeds=0 ppo_seeds=0
 best=gigpo      # of the single-episode algorithms
 estimator=gigpo # of LaMer
+steps=60
 case $family in
 minesweeper | minesweeper-mines | minesweeper-sizes)
     hardest="minesweeper-hard minesweeper-medium minesweeper-hard minesweeper-easy"
     easier="minesweeper-medium minesweeper-easy"
-    gamma=0.9 steps=60 rate=2e-3 ppo_rate=2e-3
+    gamma=0.9 rate=2e-3 ppo_rate=2e-3
     [ "$family" = minesweeper ] || ppo_rate=1e-3 grpo_seeds="0 1 2"
     [ "$family" != minesweeper-mines ] || rate=3e-3
     ;;
-sokoban | sokoban-plain | sokoban-large | sokoban-sizes)
+sokoban)
+    practice=environments.practice:SokobanPractice
+    hardest="sokoban-hard $practice-8x8x2a sokoban-hard $practice-7x7x2a"
+    easier="sokoban-medium sokoban-easy sokoban-medium sokoban-paper"
+    gigpo_seeds=0 grpo_seeds="0 1 2" best=grpo estimator=rloo
+    gamma=0.6 steps=40 rate=5e-3 ppo_rate=1e-3  # at 5e-3 PPO loses most of its start (docs/log.md)
+    ;;
+sokoban-small | sokoban-plain | sokoban-large)
     hardest="sokoban-hard sokoban-medium"
     easier="sokoban-medium sokoban-easy sokoban-medium sokoban-paper"
     grpo_seeds="0 1 2" rloo_seeds="0 1 2" best=grpo
-    [ "$family" != sokoban ] && [ "$family" != sokoban-sizes ] || gigpo_seeds=0
+    [ "$family" != sokoban-small ] || gigpo_seeds=0
     [ "$family" != sokoban-large ] || lamer_seeds="0 1" gigpo_seeds=0 grpo_seeds=0 rloo_seeds="0 1" ppo_seeds=""
-    [ "$family" != sokoban-sizes ] || estimator=rloo
-    gamma=0.6 steps=60 rate=5e-3 ppo_rate=1e-3  # at 5e-3 PPO loses most of its start (docs/log.md)
+    gamma=0.6 rate=5e-3 ppo_rate=1e-3
     ;;
 webshop)
     # paid for wins alone
@@ -93,65 +178,14 @@ webshop)
     ;;
 *)
     echo "No family is called '$family'. Known: minesweeper, minesweeper-mines, minesweeper-sizes," \
-        "sokoban, sokoban-plain, sokoban-large, sokoban-sizes, webshop." >&2
+        "sokoban, sokoban-small, sokoban-plain, sokoban-large, webshop." >&2
     exit 2
     ;;
 esac
 
 case $what in
 algorithms)
-    start=$(dirname "$0")/starts/$family
-    if [ -d "$start" ]; then
-        mkdir -p "$out/supervised"
-        [ -d "$out/supervised/policy" ] || cp -r "$start" "$out/supervised/policy"
-    elif [ "$family" = minesweeper-sizes ]; then
-        from_scratch_on_a_gpu supervised --steps 4300 --workers 13 --chunk-trials 400 \
-            --size '{"width": 128, "layers": 8, "heads": 4, "mlp_width": 384}' \
-            --population '{"remember": 0.8, "slip": 0.05}' \
-            --environments '{"minesweeper-hard": 5, "minesweeper-medium": 2, "minesweeper-easy": 1,
-                             "minesweeper-paper": 1, "environments.practice:MinesweeperPractice-*": 8}'
-    elif [ "$family" = sokoban-sizes ]; then
-        from_scratch_on_a_gpu supervised --steps 4200 --workers 9 --chunk-trials 800 \
-            --size '{"width": 96, "layers": 12, "heads": 3, "mlp_width": 288}' \
-            --population '{"remember": 0.8, "slip": 0.1}' \
-            --environments '{"sokoban-easy": 1, "sokoban-medium": 3, "sokoban-paper": 1,
-                             "sokoban-hard": 5, "environments.practice:SokobanPractice-*": 6}'
-    elif [ "$family" = minesweeper ]; then
-        # the best play first, at full precision; then what a population makes of it
-        supervised best-play --steps 3700 --precision float32
-        supervised supervised --start "$out/best-play/policy" --first-chunk 1000 --steps 900 \
-            --learning-rate 0.001 --muon-rate 0.005 --population '{"remember": 0.3, "slip": 0.05}' \
-            --environments '{"minesweeper-hard": 4, "minesweeper-medium": 3, "minesweeper-easy": 1,
-                             "minesweeper-paper": 1}'
-    elif [ "$family" = minesweeper-mines ]; then
-        # MineSweeper's start goes on with other numbers of mines and other boards
-        practice=environments.practice:MinesweeperPractice
-        supervised supervised --start "$out/../minesweeper/supervised/policy" \
-            --first-chunk 2000 --chunk-trials 600 --steps 2400 \
-            --learning-rate 0.002 --muon-rate 0.015 --population '{"remember": 0.3, "slip": 0.05}' \
-            --environments '{"minesweeper-hard": 5, "minesweeper-medium": 1, "minesweeper-easy": 1,
-                             "minesweeper-paper": 1, "'$practice'-6x6x8": 1, "'$practice'-6x6x9": 1,
-                             "'$practice'-*": 5}'
-    elif [ "$family" = webshop ]; then
-        supervised supervised --steps 3000 --batch-size 64 --reflections 8 --chunk-trials 400 \
-            --population '{"remember": 0.5, "slip": 0.05}' \
-            --environments '{"webshop-easy": 1, "webshop-medium": 4, "webshop-hard": 3, "webshop-paper": 1}'
-    elif [ "$family" = sokoban ]; then
-        # solutions first, then the policy's own failures, then to leave what failed for something else
-        supervised first --steps 2800 \
-            --size '{"width": 96, "layers": 6, "heads": 3, "mlp_width": 288}' \
-            --population '{"remember": 0.8, "slip": 0.1}' \
-            --environments '{"sokoban-easy": 2, "sokoban-medium": 4, "sokoban-paper": 1,
-                             "sokoban-hard": 3, "environments.practice:SokobanPractice-*": 2}'
-        sokoban_failures failures "$out/first/policy" --first-chunk 20000 --steps 400
-        sokoban_failures supervised "$out/failures/policy" --explore 0.03 --first-chunk 60000 --steps 1000
-    elif [ "$family" = sokoban-plain ]; then
-        [ -d "$out/supervised" ] || cp -r "$out/../sokoban/failures" "$out/supervised"
-    else
-        # as deep again, and on with its own failures
-        sokoban_failures supervised "$out/../sokoban/failures/policy" --add-layers 6 \
-            --first-chunk 40000 --steps 1150 --learning-rate 0.002 --muon-rate 0.015
-    fi
+    start
     with_seeds lamer "$lamer_seeds" --gamma-traj $gamma --estimator $estimator &
     {
         with_seeds gigpo "$gigpo_seeds"
@@ -173,7 +207,7 @@ variants)
                 reinforce lamer variants/lamer-gamma_traj_$other 0 --environments $hardest --gamma-traj $other \
                     --estimator $estimator
         done
-        if [ "$family" = sokoban ]; then
+        if [ "$family" = sokoban-small ]; then
             for seed in 0 1 2; do
                 reinforce lamer variants/lamer-estimator_rloo-seed$seed $seed --environments $hardest \
                     --gamma-traj $gamma --estimator rloo

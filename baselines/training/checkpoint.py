@@ -22,10 +22,12 @@ MAY_CHANGE = frozenset(
         "micro_batch_tokens",
         "rollout_tokens",
         "rollout_url",
+        "start_share",
         "workers",
     }
 )
-"""Settings of speed, memory and place only: a training may go on with others."""
+"""Settings of speed, memory and place, and of what is written at the end: a training may go on with
+others."""
 
 
 class HasState(Protocol):

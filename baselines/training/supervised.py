@@ -118,6 +118,9 @@ class SupervisedSettings(Checked):
     """Shape of the network, as JSON; ignored with a start."""
     add_layers: int = 0
     """Layers that the start is made deeper by; at first they do nothing (arXiv 2401.02415)."""
+    start_share: float = 0.0
+    """Share of the start in the mean of its weights and the trained ones that is the policy, 0..1
+    (WiSE-FT, arXiv 2109.01903)."""
     checkpoint_steps: int = 100
     """Steps between checkpoints."""
     seed: int = 0
@@ -138,6 +141,7 @@ class SupervisedSettings(Checked):
         for name in ("learning_rate", "muon_rate"):
             self.above(name, 0.0)
         self.within("explore", 0.0, 1.0)
+        self.within("start_share", 0.0, 1.0)
         if self.explore < 1.0 and not self.player:
             raise SettingError(
                 f"explore is {self.explore}, and there is no player whose retries it is about. "
@@ -147,6 +151,11 @@ class SupervisedSettings(Checked):
             raise SettingError(
                 f"add_layers is {self.add_layers}, and there is no start to add them to. Give a "
                 "start, or the number of layers in size."
+            )
+        if self.start_share and not self.start:
+            raise SettingError(
+                f"start_share is {self.start_share}, and there is no start. Give a start, or leave "
+                "start_share at 0."
             )
         if not self.environments:
             raise SettingError(
@@ -199,6 +208,9 @@ def train_supervised(settings: SupervisedSettings, out: str | Path) -> Path:
                 if step == settings.steps:
                     break
             chunk, position = chunk + 1, 0
+    if settings.start_share:
+        start, _ = _beginning(settings)
+        mix_in(model, start, settings.start_share)
     folder = out / "policy"
     save_policy(model, tokenizer, folder, {"algorithm": "supervised", "settings": settings})
     return folder
@@ -307,6 +319,13 @@ def schedule(step: int, settings: SupervisedSettings) -> float:
         return (step + 1) / settings.warmup_steps
     left = (settings.steps - step) / max(1, settings.steps - settings.warmup_steps)
     return max(0.02, left)
+
+
+@torch.no_grad()
+def mix_in(model: LlamaForCausalLM, other: LlamaForCausalLM, share: float) -> None:
+    """Make ``share`` of every weight another's, of the same shape."""
+    for mine, its in zip(model.parameters(), other.parameters(), strict=True):
+        mine.lerp_(its, share)
 
 
 def levels_of(environment: str) -> list[str]:

@@ -184,6 +184,18 @@ def test_a_finished_supervised_training_writes_its_policy_again(tmp_path: Path) 
     assert len((tmp_path / "metrics.jsonl").read_text(encoding="utf-8").splitlines()) == 2
 
 
+def test_a_policy_may_be_the_mean_of_its_start_and_what_was_trained(
+    start: Path, tmp_path: Path
+) -> None:
+    settings = replace(SUPERVISED, start=str(start), first_chunk=5, steps=2)
+    trained = weights(train_supervised(settings, tmp_path))
+    mixed = weights(train_supervised(replace(settings, start_share=0.25), tmp_path))  # writes anew
+    for name, before in weights(start).items():
+        expected = 0.25 * before.astype(np.float32) + 0.75 * trained[name]
+        assert np.allclose(mixed[name], expected, rtol=2e-3, atol=1e-4), name  # float16
+    assert any(not np.array_equal(mixed[name], trained[name]) for name in mixed)
+
+
 def test_a_killed_worker_is_a_clear_line() -> None:
     made = chunks(replace(SUPERVISED, workers=1), 0, build_tokenizer())
     next(made)

@@ -125,6 +125,8 @@ def test_the_command_line_says_it_in_one_line_too(
         ({"add_layers": -1}, "add_layers is -1"),
         ({"explore": 2.0, "player": "p"}, "explore is 2.0; it must be between 0 and 1"),
         ({"explore": 0.1}, "explore is 0.1, and there is no player"),
+        ({"start_share": 1.5, "start": "s"}, "start_share is 1.5; it must be between 0 and 1"),
+        ({"start_share": 0.4}, "start_share is 0.4, and there is no start"),
         ({"add_layers": 2}, "add_layers is 2, and there is no start to add them to"),
         ({"muon_rate": 0.0}, "muon_rate is 0.0; it must be more than 0"),
         ({"player_temperature": float("nan")}, "player_temperature is nan"),

@@ -1,0 +1,67 @@
+"""The tables of docs/results and docs/results.md, which recipes write a part of at a time."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+Row = dict[str, Any]
+
+
+def update(page: Path, name: str, rows: Sequence[Row], is_anew: Callable[[Row], bool]) -> None:
+    """Put rows into a page's table of that name, in the place of those that were asked anew."""
+    text = page.read_text(encoding="utf-8")
+    _, _, rest = text.partition(f"<!-- {name}: begin -->")
+    header, _, *lines = rest.partition(f"<!-- {name}: end -->")[0].strip().splitlines()
+    old = [dict(zip(cells(header), cells(line), strict=True)) for line in lines]
+    replace_between(page, name, markdown(merged(old, rows, is_anew)))
+
+
+def update_csv(path: Path, rows: Sequence[Row], is_anew: Callable[[Row], bool]) -> list[Row]:
+    """The same for a CSV file; returns all that it holds now."""
+    with path.open(newline="", encoding="utf-8") as file:
+        found = merged(list(csv.DictReader(file)), rows, is_anew)
+    write_csv(path, found)
+    return found
+
+
+def merged(old: Sequence[Row], rows: Sequence[Row], is_anew: Callable[[Row], bool]) -> list[Row]:
+    """The old rows with new ones where the first of those stood that are replaced; at the end where
+    none is."""
+    before = next((i for i, row in enumerate(old) if is_anew(row)), len(old))
+    kept = [row for row in old[before:] if not is_anew(row)]
+    return [*old[:before], *rows, *kept]
+
+
+def cells(line: str) -> list[str]:
+    """Of a line of a table."""
+    return [cell.strip() for cell in line.strip().strip("|").split(" | ")]
+
+
+def markdown(rows: Sequence[Row]) -> str:
+    """A table."""
+    if not rows:
+        return ""
+    lines = ["| " + " | ".join(rows[0]) + " |", "|---" * len(rows[0]) + "|"]
+    lines += ["| " + " | ".join(str(value) for value in row.values()) + " |" for row in rows]
+    return "\n".join(lines)
+
+
+def write_csv(path: Path, rows: Sequence[Row]) -> None:
+    """All rows under the first one's names."""
+    path.parent.mkdir(exist_ok=True)
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def replace_between(page: Path, name: str, table: str) -> None:
+    """Replace what stands between a page's markers of that name."""
+    begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
+    text = page.read_text(encoding="utf-8")
+    head, _, rest = text.partition(begin)
+    _, _, tail = rest.partition(end)
+    page.write_text(f"{head}{begin}\n{table}\n{end}{tail}", encoding="utf-8")
