@@ -11,14 +11,14 @@
 #
 #   minesweeper-mines   a start that has met 4 to 10 mines and other boards; goes on with minesweeper's
 #   minesweeper-sizes   a larger network that has met many sizes from its first step
-#   sokoban-small       half as many layers, which know few rooms larger than those of hard
-#   sokoban-plain       that one without the last stage, which teaches to leave what failed for something else
+#   sokoban-plain       sokoban's start without its last stage, which teaches to leave what failed for something else
 #   sokoban-large       that one made twice as deep
+#   sokoban-sizes       twice as many layers, which have met many sizes from their first step
 #
-# The first stages of sokoban and minesweeper-sizes were trained on a GPU with 16 cores in seven and five minutes
+# The first stages of both sets with many sizes were trained on a GPU with 16 cores in five and seven minutes
 # (NVIDIA_TF32_OVERRIDE=1); they lie in recipes/starts and are taken from there. Before prompts showed all Sokoban
-# rooms with the same symbols (commit 33cc37f) were trained: both, sokoban's last stage, and all of sokoban-small,
-# -plain and -large, these with practice rooms of 5 to 7 rows and solutions of 2 to 18 moves.
+# rooms with the same symbols (commit 33cc37f) were trained: all Sokoban starts, those of sokoban, -plain and -large
+# with practice rooms of 5 to 7 rows and solutions of 2 to 18 moves.
 #
 # PRECISION=bfloat16 is twice as fast on processors that multiply in it (AMX, AVX-512 BF16), and many times
 # slower on others. MineSweeper's shipped policies (seed 0) were trained so; all others in float32.
@@ -58,7 +58,7 @@ sokoban_failures() { # folder policy options: goes on with a Sokoban policy, on 
         --population '{"remember": 1.0, "slip": 0.05}' --learning-rate 0.0015 --muon-rate 0.01 "$@"
 }
 
-small_sokoban_failures() {
+sokoban_mostly_6x6() {
     sokoban_failures "$@" --chunk-trials 512 \
         --environments '{"sokoban-easy": 1, "sokoban-medium": 3, "sokoban-paper": 1,
                          "sokoban-hard": 6, "environments.practice:SokobanPractice-*": 1}'
@@ -89,7 +89,23 @@ start() {
             --environments '{"minesweeper-hard": 5, "minesweeper-medium": 2, "minesweeper-easy": 1,
                              "minesweeper-paper": 1, "'$mines'-*": 8}'
         ;;
-    sokoban) # solutions first; then the policy's own failures, and to leave what failed for something else
+    sokoban) # solutions first, then the policy's own failures, then to leave what failed for something else
+        supervised first --steps 2800 \
+            --size '{"width": 96, "layers": 6, "heads": 3, "mlp_width": 288}' \
+            --population '{"remember": 0.8, "slip": 0.1}' \
+            --environments '{"sokoban-easy": 2, "sokoban-medium": 4, "sokoban-paper": 1,
+                             "sokoban-hard": 3, "'$rooms'-*": 2}'
+        sokoban_mostly_6x6 failures "$out/first/policy" --first-chunk 20000 --steps 400
+        sokoban_mostly_6x6 supervised "$out/failures/policy" --explore 0.03 --first-chunk 60000 --steps 1000
+        ;;
+    sokoban-plain)
+        [ -d "$out/supervised" ] || cp -r "$out/../sokoban/failures" "$out/supervised"
+        ;;
+    sokoban-large)
+        sokoban_mostly_6x6 supervised "$out/../sokoban/failures/policy" --add-layers 6 \
+            --first-chunk 40000 --steps 1150 --learning-rate 0.002 --muon-rate 0.015
+        ;;
+    sokoban-sizes)
         from_scratch_on_a_gpu first --steps 4200 --workers 9 --chunk-trials 800 \
             --size '{"width": 96, "layers": 12, "heads": 3, "mlp_width": 288}' \
             --population '{"remember": 0.8, "slip": 0.1}' \
@@ -99,22 +115,6 @@ start() {
             --chunk-trials 256 --first-chunk 100000 --steps 500 \
             --environments '{"sokoban-easy": 1, "sokoban-medium": 2, "sokoban-paper": 1,
                              "sokoban-hard": 5, "'$rooms'-*": 6}'
-        ;;
-    sokoban-small)
-        supervised first --steps 2800 \
-            --size '{"width": 96, "layers": 6, "heads": 3, "mlp_width": 288}' \
-            --population '{"remember": 0.8, "slip": 0.1}' \
-            --environments '{"sokoban-easy": 2, "sokoban-medium": 4, "sokoban-paper": 1,
-                             "sokoban-hard": 3, "'$rooms'-*": 2}'
-        small_sokoban_failures failures "$out/first/policy" --first-chunk 20000 --steps 400
-        small_sokoban_failures supervised "$out/failures/policy" --explore 0.03 --first-chunk 60000 --steps 1000
-        ;;
-    sokoban-plain)
-        [ -d "$out/supervised" ] || cp -r "$out/../sokoban-small/failures" "$out/supervised"
-        ;;
-    sokoban-large)
-        small_sokoban_failures supervised "$out/../sokoban-small/failures/policy" --add-layers 6 \
-            --first-chunk 40000 --steps 1150 --learning-rate 0.002 --muon-rate 0.015
         ;;
     webshop)
         supervised supervised --steps 3000 --batch-size 64 --reflections 8 --chunk-trials 400 \
@@ -154,20 +154,20 @@ minesweeper | minesweeper-mines | minesweeper-sizes)
     [ "$family" = minesweeper ] || ppo_rate=1e-3 grpo_seeds="0 1 2"
     [ "$family" != minesweeper-mines ] || rate=3e-3
     ;;
-sokoban)
+sokoban | sokoban-plain | sokoban-large)
+    hardest="sokoban-hard sokoban-medium"
+    easier="sokoban-medium sokoban-easy sokoban-medium sokoban-paper"
+    grpo_seeds="0 1 2" rloo_seeds="0 1 2" best=grpo
+    [ "$family" != sokoban ] || gigpo_seeds=0 estimator=rloo
+    [ "$family" != sokoban-large ] || lamer_seeds="0 1" gigpo_seeds=0 grpo_seeds=0 rloo_seeds="0 1" ppo_seeds=""
+    gamma=0.6 rate=5e-3 ppo_rate=1e-3  # at 5e-3 PPO loses most of its start (docs/log.md)
+    ;;
+sokoban-sizes)
     practice=environments.practice:SokobanPractice
     hardest="sokoban-hard $practice-8x8x2a sokoban-hard $practice-7x7x2a"
     easier="sokoban-medium sokoban-easy sokoban-medium sokoban-paper"
     gigpo_seeds=0 grpo_seeds="0 1 2" best=grpo estimator=rloo
-    gamma=0.6 steps=40 rate=5e-3 ppo_rate=1e-3  # at 5e-3 PPO loses most of its start (docs/log.md)
-    ;;
-sokoban-small | sokoban-plain | sokoban-large)
-    hardest="sokoban-hard sokoban-medium"
-    easier="sokoban-medium sokoban-easy sokoban-medium sokoban-paper"
-    grpo_seeds="0 1 2" rloo_seeds="0 1 2" best=grpo
-    [ "$family" != sokoban-small ] || gigpo_seeds=0
-    [ "$family" != sokoban-large ] || lamer_seeds="0 1" gigpo_seeds=0 grpo_seeds=0 rloo_seeds="0 1" ppo_seeds=""
-    gamma=0.6 rate=5e-3 ppo_rate=1e-3
+    gamma=0.6 steps=40 rate=5e-3 ppo_rate=1e-3
     ;;
 webshop)
     # paid for wins alone
@@ -178,7 +178,7 @@ webshop)
     ;;
 *)
     echo "No family is called '$family'. Known: minesweeper, minesweeper-mines, minesweeper-sizes," \
-        "sokoban, sokoban-small, sokoban-plain, sokoban-large, webshop." >&2
+        "sokoban, sokoban-plain, sokoban-large, sokoban-sizes, webshop." >&2
     exit 2
     ;;
 esac
@@ -207,10 +207,10 @@ variants)
                 reinforce lamer variants/lamer-gamma_traj_$other 0 --environments $hardest --gamma-traj $other \
                     --estimator $estimator
         done
-        if [ "$family" = sokoban-small ]; then
+        if [ "$family" = sokoban ]; then
             for seed in 0 1 2; do
-                reinforce lamer variants/lamer-estimator_rloo-seed$seed $seed --environments $hardest \
-                    --gamma-traj $gamma --estimator rloo
+                reinforce lamer variants/lamer-estimator_gigpo-seed$seed $seed --environments $hardest \
+                    --gamma-traj $gamma --estimator gigpo
             done
         elif [ "$family" = sokoban-plain ]; then
             rate=1e-3 reinforce gigpo variants/gigpo-rate_1e-3 0 --environments $hardest
