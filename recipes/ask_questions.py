@@ -8,8 +8,9 @@ is one long episode worth that has the turns of all attempts? (e) How much shoul
 earlier ones? (f) Must reflections be trained? And: what do policies do on levels above those that
 they were reinforced on, trained with another estimator, at another rate or for longer, and sampled
 as they were in training? What is LaMer's lead on MineSweeper where single-episode training wins
-about half of the tasks? What is it on Sokoban where solutions are longer, from a start that has not learnt to try something
-else where it failed, with that one made deeper, and from one that has met many sizes?
+about half of the tasks? What is it on Sokoban where solutions are longer, from a start that has not
+learnt to try something else where it failed, with that one made deeper, and from one that has met
+many sizes?
 
 Plays the policies that recipes/train_algorithms.sh leaves under ``<training>/<family>/`` and, with
 "variants", under ``<training>/<family>/variants/``, and those of the family's second sets, on 200
@@ -64,7 +65,7 @@ ABOVE = {"minesweeper": ("hard", "ood"), "sokoban": ("hard", "ood")}
 """Levels above those of the variants called ``easier``."""
 FAR = "question_levels:FarSokoban-24"
 """Sokoban where single-episode training wins about half of the rooms."""
-TESTED = ("mines", "above", "steps", "far", "larger", "plain", "sizes")
+TESTED = ("mines", "above", "steps", "far", "larger", "plain", "sizes", "above, many sizes")
 """Questions that compare LaMer with the other algorithms task by task."""
 
 
@@ -182,7 +183,7 @@ def varied(family: str, folder: Path, start: str = "") -> Iterator[Case]:
         if variant == "easier":
             for level in ABOVE[family]:
                 case = f"trained on easier{start}"
-                yield Case("above", f"{family}-{level}", policy, case, policy.memory)
+                yield Case(f"above{start}", f"{family}-{level}", policy, case, policy.memory)
         else:
             question = next(q for prefix, q in VARIANTS.items() if variant.startswith(prefix))
             case = variant.replace("_", " ") + start

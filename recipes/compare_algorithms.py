@@ -244,16 +244,15 @@ def all_tests(played: Iterable[Played]) -> list[Row]:
         if algorithm == "lamer" or lamer is None:
             continue
         gap = by_task(lamer, "pass@3") - by_task(other, "pass@3")
-        better, worse = int((gap > 0).sum()), int((gap < 0).sum())
         entropy = by_task(lamer, "entropy") - by_task(other, "entropy")
         row: Row = {
             "environment": environment,
             "lamer minus": algorithm,
             "its pass@3": f"{100 * by_task(other, 'pass@3').mean():.1f}",
             "pass@3": with_interval(gap, 100),
-            "better": better,
-            "worse": worse,
-            "p": f"{metrics.sign_test_p(better, worse):.2g}",
+            "better": int((gap > 0).sum()),
+            "worse": int((gap < 0).sum()),
+            "p": "",
             "p (Holm)": "",
             "entropy": with_interval(entropy, 1),
         }
@@ -262,9 +261,12 @@ def all_tests(played: Iterable[Played]) -> list[Row]:
 
 
 def corrected(tests: Sequence[Row]) -> list[Row]:
-    """With Holm's correction over all of them."""
-    adjusted = metrics.holm([float(row["p"]) for row in tests])
-    return [row | {"p (Holm)": f"{p:.2g}"} for row, p in zip(tests, adjusted, strict=True)]
+    """With sign tests of the tasks that are better and worse, and Holm's correction over all."""
+    p_values = [metrics.sign_test_p(int(row["better"]), int(row["worse"])) for row in tests]
+    return [
+        row | {"p": f"{p:.2g}", "p (Holm)": f"{adjusted:.2g}"}
+        for row, p, adjusted in zip(tests, p_values, metrics.holm(p_values), strict=True)
+    ]
 
 
 def with_interval(values: np.ndarray[Any, np.dtype[np.float64]], scale: float) -> str:
