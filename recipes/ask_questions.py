@@ -14,9 +14,9 @@ many sizes?
 
 Plays the policies that recipes/train_algorithms.sh leaves under ``<training>/<family>/`` and, with
 "variants", under ``<training>/<family>/variants/``, and those of the family's second sets, on 200
-test tasks each; what was not trained is left out. Complete runs are not played again. Writes
-docs/results/questions.csv, docs/results/leads.csv (LaMer against the others task by task) and their
-tables in docs/results.md.
+test tasks each. Complete runs are not played again. Writes docs/results/questions.csv,
+docs/results/leads.csv (LaMer against the others task by task) and their tables in docs/results.md;
+what they say of questions that were not asked of a family stays.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ from compare_algorithms import (
     policies,
     read,
     run_row,
+    stop_without,
     with_interval,
 )
 from question_levels import EPISODES
@@ -87,7 +88,7 @@ class Case:
 def main() -> None:
     parser = parser_of(__doc__, "questions")
     parser.add_argument("--families", nargs="+", default=list(LEVELS), choices=list(LEVELS))
-    parser.add_argument("--questions", nargs="+", help="these only; what is said of others stays")
+    parser.add_argument("--questions", nargs="+", help="these only")
     options = parser.parse_args()
     played: list[tuple[Case, Played]] = []
     for family in options.families:
@@ -96,6 +97,7 @@ def main() -> None:
                 continue
             played.append((case, play(case, options.runs, options.tasks)))
             print(markdown(list(rows(played[-1:]))), flush=True)
+    stop_without(played, options.training)
     table = list(rows(played))
     leads = [
         {"question": question} | test
@@ -107,9 +109,10 @@ def main() -> None:
     if options.no_docs:
         return
 
+    asked = {(case.question, family_of(one.environment)) for case, one in played}
+
     def is_anew(row: Row) -> bool:
-        is_asked = not options.questions or row["question"] in options.questions
-        return is_asked and family_of(row.get("environment") or row["env"]) in options.families
+        return (row["question"], family_of(row.get("environment") or row["env"])) in asked
 
     results, page = ROOT / "docs" / "results", ROOT / "docs" / "results.md"
     update_csv(results / "questions.csv", raw, is_anew)

@@ -7,9 +7,8 @@ Plays the policies that recipes/train_algorithms.sh leaves under
 sequential attempts with the algorithm's own memory and three memory-wiped control episodes. Runs
 that are complete are not played again. Writes docs/results/algorithms.csv (one line for each run),
 docs/results/algorithms_tests.csv (LaMer against each other algorithm), the figures beside them
-(seed 0) and the tables in docs/results.md. With ``--envs`` it plays these only, and what is said of
-other environments stays; the figures are drawn of all runs in ``--runs``, if there are any of every
-environment.
+(seed 0) and the tables in docs/results.md. What they say of environments not played stays;
+the figures are drawn of all runs in ``--runs``, if there are any of every environment.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ import re
 import shutil
 import tempfile
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -85,21 +84,19 @@ def main() -> None:
     parser.add_argument("--envs", nargs="+", default=None, help="environment ids; all unless said")
     options = parser.parse_args()
     everywhere = environment_ids()
-    environments = options.envs or everywhere
     played = []
-    for environment in environments:
+    for environment in options.envs or everywhere:
         family = environment.rpartition("-")[0]
         for policy in policies(options.training / family):
             played.append(play(policy, environment, options.runs, options.tasks))
             print(markdown([run_row(played[-1])]), flush=True)
-    tests = list(all_tests(played))
+    stop_without(played, options.training)
+    tests = all_tests(played)
     print(markdown(tests))
     if options.no_docs:
         return
 
-    def is_anew(row: Row) -> bool:
-        return (row.get("environment") or f"{row['env']}-{row['level']}") in environments
-
+    is_anew = about(played)
     results, page = ROOT / "docs" / "results", ROOT / "docs" / "results.md"
     update_csv(results / "algorithms.csv", [run_row(one) for one in played], is_anew)
     tests = corrected(update_csv(results / "algorithms_tests.csv", tests, is_anew))
@@ -122,6 +119,21 @@ def parser_of(description: str | None, runs: str) -> argparse.ArgumentParser:
     parser.add_argument("--tasks", type=int, default=200)
     parser.add_argument("--no-docs", action="store_true", help="play and print only")
     return parser
+
+
+def about(played: Iterable[Played]) -> Callable[[Row], bool]:
+    """What says whether a table's row is about an environment that was played."""
+    environments = {one.environment for one in played}
+    return lambda row: (row.get("environment") or f"{row['env']}-{row['level']}") in environments
+
+
+def stop_without(played: Sequence[object], training: Path) -> None:
+    """Leave the documents as they are where nothing was played."""
+    if not played:
+        raise SystemExit(
+            f"There are no policies under {training}. Train them: "
+            "bash recipes/train_algorithms.sh FAMILY"
+        )
 
 
 def policies(parent: Path) -> list[Policy]:

@@ -6,8 +6,8 @@ Three control episodes, which the comparison plays, cannot hold more than ln 3 =
 hold up to ln 16 = 2.77. Plays the policies that recipes/train_algorithms.sh leaves under
 ``<training>/<family>/<algorithm>-seed<n>/policy`` on 200 test tasks; complete runs are not played
 again. Writes docs/results/diversity.csv (one line for each run) and the table in docs/results.md:
-means over the seeds, and LaMer's entropy minus that of the others, paired over tasks. With
-``--families`` what is said of another family stays.
+means over the seeds, and LaMer's entropy minus that of the others, paired over tasks. What they
+say of a family that was not played stays.
 """
 
 from __future__ import annotations
@@ -19,11 +19,13 @@ import numpy as np
 from compare_algorithms import (
     ROOT,
     Played,
+    about,
     by_task,
     groups,
     parser_of,
     play,
     policies,
+    stop_without,
     with_interval,
 )
 from tables import Row, markdown, update, update_csv
@@ -50,14 +52,11 @@ def main() -> None:
         for family in options.families
         for policy in policies(options.training / family)
     ]
+    stop_without(played, options.training)
     table = list(rows(played))
     print(markdown(table))
     if not options.no_docs:
-
-        def is_anew(row: Row) -> bool:
-            return (row.get("env") or row["environment"].rpartition("-")[0]) in options.families
-
-        docs = ROOT / "docs"
+        docs, is_anew = ROOT / "docs", about(played)
         update_csv(docs / "results" / "diversity.csv", [run_row(one) for one in played], is_anew)
         update(docs / "results.md", "diversity", table, is_anew)
 
