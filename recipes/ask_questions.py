@@ -43,7 +43,16 @@ from compare_algorithms import (
     with_interval,
 )
 from question_levels import EPISODES
-from tables import Row, markdown, update, update_csv
+from tables import (
+    Row,
+    markdown,
+    merged,
+    read_csv,
+    replace_between,
+    update,
+    update_csv,
+    write_csv,
+)
 
 from baselines.language_agent import SHIPPED_TEMPERATURE
 from baselines.random_first import RandomFirst
@@ -117,14 +126,14 @@ def main() -> None:
     results, page = ROOT / "docs" / "results", ROOT / "docs" / "results.md"
     update_csv(results / "questions.csv", raw, is_anew)
     update(page, "questions", table, is_anew)
-    found = update_csv(results / "leads.csv", leads, is_anew)
+    found = merged(read_csv(results / "leads.csv"), leads, is_anew)
     leads = [
         row
         for question in TESTED
         for row in corrected([row for row in found if row["question"] == question])
     ]
-    update_csv(results / "leads.csv", leads, lambda _: True)
-    update(page, "leads", leads, lambda _: True)
+    write_csv(results / "leads.csv", leads)
+    replace_between(page, "leads", markdown(leads))
 
 
 def family_of(environment: str) -> str:

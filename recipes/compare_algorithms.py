@@ -27,7 +27,16 @@ from typing import Any
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import numpy as np
-from tables import Row, markdown, update, update_csv
+from tables import (
+    Row,
+    markdown,
+    merged,
+    read_csv,
+    replace_between,
+    update,
+    update_csv,
+    write_csv,
+)
 
 from baselines.language_agent import SHIPPED_TEMPERATURE, LanguageAgent
 from lamer_bench import metrics, plots
@@ -99,10 +108,11 @@ def main() -> None:
     is_anew = about(played)
     results, page = ROOT / "docs" / "results", ROOT / "docs" / "results.md"
     update_csv(results / "algorithms.csv", [run_row(one) for one in played], is_anew)
-    tests = corrected(update_csv(results / "algorithms_tests.csv", tests, is_anew))
-    update_csv(results / "algorithms_tests.csv", tests, lambda _: True)
     update(page, "algorithms", list(mean_rows(played)), is_anew)
-    update(page, "algorithm tests", tests, lambda _: True)
+    tested = results / "algorithms_tests.csv"
+    tests = corrected(merged(read_csv(tested), tests, is_anew))
+    write_csv(tested, tests)
+    replace_between(page, "algorithm tests", markdown(tests))
     folders = [one for name in everywhere for one in sorted((options.runs / name).glob("*-seed0"))]
     missing = sorted(set(everywhere) - {folder.parent.name for folder in folders})
     if missing:

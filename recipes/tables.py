@@ -19,12 +19,15 @@ def update(page: Path, name: str, rows: Sequence[Row], is_anew: Callable[[Row], 
     replace_between(page, name, markdown(merged(old, rows, is_anew)))
 
 
-def update_csv(path: Path, rows: Sequence[Row], is_anew: Callable[[Row], bool]) -> list[Row]:
-    """The same for a CSV file; returns all that it holds now."""
+def update_csv(path: Path, rows: Sequence[Row], is_anew: Callable[[Row], bool]) -> None:
+    """The same for a CSV file."""
+    write_csv(path, merged(read_csv(path), rows, is_anew))
+
+
+def read_csv(path: Path) -> list[Row]:
+    """All rows of a file."""
     with path.open(newline="", encoding="utf-8") as file:
-        found = merged(list(csv.DictReader(file)), rows, is_anew)
-    write_csv(path, found)
-    return found
+        return list(csv.DictReader(file))
 
 
 def merged(old: Sequence[Row], rows: Sequence[Row], is_anew: Callable[[Row], bool]) -> list[Row]:
