@@ -2,14 +2,14 @@
 
 `compact` is what the small shipped models read: what the memory holds, the observation, and the
 beginning of the answer. The page of rules, constant for an environment, is left out, and so are
-the admissible actions, which a board shows anyway. Of earlier attempts it shows, oldest first,
-their actions and what the last one led to (memory ``history`` and ``both``), and then the last
-reflection (``reflection`` and ``both``). A reflection supersedes the ones before it: it is written
-with the former one in view, and repeating all of them would triple the prompt. In Sokoban, where
-an attempt's pushes are all that there is to remember, a reflection is about its own attempt, and
-the prompt shows what the memory says of the present arrangement of boxes: the pushes that failed
-attempts made from it. A shop's pages are too long to be repeated: `webshop_prompt` says what is
-left of them.
+the admissible actions. Of earlier attempts it shows, oldest first, their actions and what the last
+one led to (memory ``history`` and ``both``), and then the last reflection (``reflection`` and
+``both``). A reflection supersedes the ones before it: it is written with the former one in view,
+and repeating all of them would triple the prompt. A shop's pages are too long to be repeated, and a
+board drawn in rows is read for one size only: `webshop_prompt` and `minesweeper_prompt` say what
+is left of them. In Sokoban, where an attempt's pushes are all that there is to remember, a
+reflection is about its own attempt, and the prompt shows what the memory says of the present
+arrangement of boxes: the pushes that failed attempts made from it.
 
 `chat` is what any other language model reads, in the order of the LaMer paper (arXiv 2512.16848):
 role and rules, how the task begins, earlier attempts, this attempt, possible actions, instruction.
@@ -22,7 +22,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Literal
 
-from baselines import webshop_prompt
+from baselines import minesweeper_prompt, webshop_prompt
 from baselines.explorer.sokoban import Rules, push_names, pushes_made, tried_here
 from lamer_bench.agent import PastEpisode, PastTurn, View
 
@@ -38,17 +38,19 @@ true of a board's rows)."""
 def compact(view: View, kind: Literal["act", "reflect"]) -> str:
     """The prompt of a small model; the model's text continues it."""
     begun = lead_in(view, kind)
+    if view.family.startswith("minesweeper"):
+        return minesweeper_prompt.prompt(view, kind, begun)
     if view.family.startswith("webshop"):
         parts = webshop_prompt.prompt(view, kind)
     elif view.family.startswith("sokoban"):
         parts = _sokoban(view, kind)
     else:
-        parts = _board(view)
+        parts = _as_it_is(view)
     parts.append(f"{PAUSE} {begun}" if kind == "act" else begun)
     return "\n".join(parts)
 
 
-def _board(view: View) -> list[str]:
+def _as_it_is(view: View) -> list[str]:
     """What is remembered, and the observation as it is."""
     parts = [text for episode in view.earlier for text in _history(episode)]
     if view.earlier and view.earlier[-1].reflection:

@@ -7,10 +7,9 @@
 is one long episode worth that has the turns of all attempts? (e) How much should later attempts pay
 earlier ones? (f) Must reflections be trained? And: what do policies do on levels above those that
 they were reinforced on, trained with another estimator, at another rate or for longer, and sampled
-as they were in training? What is LaMer's lead on MineSweeper where single-episode training wins
-about half of the tasks? What is it on Sokoban where solutions are longer, from a start that has not
-learnt to try something else where it failed, with that one made deeper, and from one that has met
-many sizes?
+as they were in training? What is LaMer's lead on Sokoban where solutions are longer, from a start
+that has not learnt to try something else where it failed, with that one made deeper, and from one
+that has met many sizes?
 
 Plays the policies that recipes/train_algorithms.sh leaves under ``<training>/<family>/`` and, with
 "variants", under ``<training>/<family>/variants/``, and those of the family's second sets, on 200
@@ -75,7 +74,7 @@ ABOVE = {"minesweeper": ("hard", "ood"), "sokoban": ("hard", "ood")}
 """Levels above those of the variants called ``easier``."""
 FAR = "question_levels:FarSokoban-24"
 """Sokoban where single-episode training wins about half of the rooms."""
-TESTED = ("mines", "above", "steps", "far", "larger", "plain", "sizes", "above, many sizes")
+TESTED = ("above", "steps", "far", "larger", "plain", "sizes", "above, many sizes")
 """Questions that compare LaMer with the other algorithms task by task."""
 
 
@@ -167,10 +166,6 @@ def cases(family: str, folder: Path) -> Iterator[Case]:
     if family == "sokoban":
         for policy in policies(folder):
             yield Case("far", FAR, policy, "far", policy.memory)
-    for policy in policies(folder.parent / f"{family}-mines"):
-        for mines in (7, 8, 9, 10):
-            between = f"question_levels:MinesBetween-{mines}" if mines < 10 else environment
-            yield Case("mines", between, policy, f"{mines} mines", policy.memory)
     for policy in policies(folder.parent / f"{family}-large"):
         for level in (environment, FAR):
             yield Case("larger", level, policy, "12 layers", policy.memory)

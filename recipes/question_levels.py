@@ -8,27 +8,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import ClassVar
 
-from environments.minesweeper import Level as MinesweeperLevel
-from environments.minesweeper import Minesweeper
 from environments.sokoban import Level as SokobanLevel
 from environments.sokoban import Sokoban
 
 EPISODES = 3
-
-
-class MinesBetween(Minesweeper):
-    """MineSweeper between `medium` (6 mines) and `hard` (10 mines); a level is its mines."""
-
-    family: ClassVar[str] = "minesweeper_between"
-    levels: ClassVar[dict[str, MinesweeperLevel]] = {
-        str(mines): replace(
-            Minesweeper.levels["hard"],
-            description=f"6x6, {mines} mines",
-            mines=mines,
-            turn_limit=36 - mines,
-        )
-        for mines in (7, 8, 9)
-    }
 
 
 class LongSokoban(Sokoban):

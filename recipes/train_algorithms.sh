@@ -9,19 +9,17 @@
 # FAMILY is minesweeper, sokoban or webshop; or a second set, whose policies do not ship and which
 # ask_questions.py asks about:
 #
-#   minesweeper-mines   a start that has met 4 to 10 mines and other boards; goes on with minesweeper's
-#   minesweeper-sizes   a larger network that has met many sizes from its first step
 #   sokoban-plain       sokoban's start without its last stage, which teaches to leave what failed for something else
 #   sokoban-large       that one made twice as deep
 #   sokoban-sizes       twice as many layers, which have met many sizes from their first step
 #
-# The first stages of both sets with many sizes were trained on a GPU with 16 cores in five and seven minutes
-# (NVIDIA_TF32_OVERRIDE=1); they lie in recipes/starts and are taken from there. Before prompts showed all Sokoban
-# rooms with the same symbols (commit 33cc37f) were trained: all Sokoban starts, those of sokoban, -plain and -large
-# with practice rooms of 5 to 7 rows and solutions of 2 to 18 moves.
+# The first stage of sokoban-sizes was trained on a GPU with 16 cores in seven minutes (NVIDIA_TF32_OVERRIDE=1); it
+# lies in recipes/starts and is taken from there. Before prompts showed all Sokoban rooms with the same symbols
+# (commit 33cc37f) were trained: all Sokoban starts, those of sokoban, -plain and -large with practice rooms of 5 to
+# 7 rows and solutions of 2 to 18 moves.
 #
 # PRECISION=bfloat16 is twice as fast on processors that multiply in it (AMX, AVX-512 BF16), and many times
-# slower on others. MineSweeper's shipped policies (seed 0) were trained so; all others in float32.
+# slower on others. What ships was trained in float32.
 set -euo pipefail
 precision=${PRECISION:-float32}
 export OMP_WAIT_POLICY=PASSIVE OMP_NUM_THREADS=1
@@ -67,27 +65,11 @@ sokoban_mostly_6x6() {
 start() {
     local mines=environments.practice:MinesweeperPractice rooms=environments.practice:SokobanPractice
     case $family in
-    minesweeper) # the best play first, at full precision; then what a population makes of it
-        supervised best-play --steps 3700 --precision float32
-        supervised supervised --start "$out/best-play/policy" --first-chunk 1000 --steps 900 \
-            --learning-rate 0.001 --muon-rate 0.005 --population '{"remember": 0.3, "slip": 0.05}' \
-            --environments '{"minesweeper-hard": 4, "minesweeper-medium": 3, "minesweeper-easy": 1,
-                             "minesweeper-paper": 1}'
-        ;;
-    minesweeper-mines)
-        supervised supervised --start "$out/../minesweeper/supervised/policy" \
-            --first-chunk 2000 --chunk-trials 600 --steps 2400 \
-            --learning-rate 0.002 --muon-rate 0.015 --population '{"remember": 0.3, "slip": 0.05}' \
-            --environments '{"minesweeper-hard": 5, "minesweeper-medium": 1, "minesweeper-easy": 1,
-                             "minesweeper-paper": 1, "'$mines'-6x6x8": 1, "'$mines'-6x6x9": 1,
-                             "'$mines'-*": 5}'
-        ;;
-    minesweeper-sizes)
-        from_scratch_on_a_gpu supervised --steps 4300 --workers 13 --chunk-trials 400 \
-            --size '{"width": 128, "layers": 8, "heads": 4, "mlp_width": 384}' \
-            --population '{"remember": 0.8, "slip": 0.05}' \
-            --environments '{"minesweeper-hard": 5, "minesweeper-medium": 2, "minesweeper-easy": 1,
-                             "minesweeper-paper": 1, "'$mines'-*": 8}'
+    minesweeper)
+        supervised supervised --steps 1700 --reflections 8 --warmup-steps 100 \
+            --size '{"width": 96, "layers": 8, "heads": 3, "mlp_width": 288}' \
+            --environments '{"minesweeper-hard": 4, "minesweeper-medium": 2, "minesweeper-easy": 1,
+                             "minesweeper-paper": 1, "'$mines'-*": 6}'
         ;;
     sokoban) # solutions first, then the policy's own failures, then to leave what failed for something else
         supervised first --steps 2800 \
@@ -142,31 +124,28 @@ with_seeds() { # algorithm seeds options
     done
 }
 
-lamer_seeds="0 1 2" gigpo_seeds="0 1 2" grpo_seeds=0 rloo_seeds=0 ppo_seeds=0
-best=gigpo      # of the single-episode algorithms
-estimator=gigpo # of LaMer
+lamer_seeds="0 1 2" grpo_seeds="0 1 2" gigpo_seeds=0 rloo_seeds=0 ppo_seeds=0
+best=grpo      # of the single-episode algorithms
+estimator=rloo # of LaMer
 steps=60
 case $family in
-minesweeper | minesweeper-mines | minesweeper-sizes)
+minesweeper)
     hardest="minesweeper-hard minesweeper-medium minesweeper-hard minesweeper-easy"
     easier="minesweeper-medium minesweeper-easy"
-    gamma=0.9 rate=2e-3 ppo_rate=2e-3
-    [ "$family" = minesweeper ] || ppo_rate=1e-3 grpo_seeds="0 1 2"
-    [ "$family" != minesweeper-mines ] || rate=3e-3
+    gamma=0.9 steps=40 rate=3e-3 ppo_rate=1e-3
     ;;
 sokoban | sokoban-plain | sokoban-large)
     hardest="sokoban-hard sokoban-medium"
     easier="sokoban-medium sokoban-easy sokoban-medium sokoban-paper"
-    grpo_seeds="0 1 2" rloo_seeds="0 1 2" best=grpo
-    [ "$family" != sokoban ] || gigpo_seeds=0
-    [ "$family" != sokoban-large ] || lamer_seeds="0 1" gigpo_seeds=0 grpo_seeds=0 rloo_seeds="0 1" ppo_seeds=""
+    [ "$family" = sokoban ] || estimator=gigpo
+    [ "$family" != sokoban-plain ] || gigpo_seeds="0 1 2" rloo_seeds="0 1 2"
+    [ "$family" != sokoban-large ] || lamer_seeds="0 1" grpo_seeds=0 rloo_seeds="0 1" ppo_seeds=""
     gamma=0.6 rate=5e-3 ppo_rate=1e-3  # at 5e-3 PPO loses most of its start (docs/log.md)
     ;;
 sokoban-sizes)
     practice=environments.practice:SokobanPractice
     hardest="sokoban-hard $practice-8x8x2a sokoban-hard $practice-7x7x2a"
     easier="sokoban-medium sokoban-easy sokoban-medium sokoban-paper"
-    gigpo_seeds=0 grpo_seeds="0 1 2" best=grpo estimator=rloo
     gamma=0.6 steps=40 rate=5e-3 ppo_rate=1e-3
     ;;
 webshop)
@@ -174,11 +153,12 @@ webshop)
     practice=environments.practice:WebShopPractice
     hardest="$practice-hard $practice-medium $practice-hard $practice-easy"
     easier="$practice-medium $practice-easy $practice-medium $practice-paper"
+    gigpo_seeds="0 1 2" grpo_seeds=0 best=gigpo estimator=gigpo
     gamma=0.6 steps=45 rate=1e-3 ppo_rate=1e-3
     ;;
 *)
-    echo "No family is called '$family'. Known: minesweeper, minesweeper-mines, minesweeper-sizes," \
-        "sokoban, sokoban-plain, sokoban-large, sokoban-sizes, webshop." >&2
+    echo "No family is called '$family'. Known: minesweeper, sokoban, sokoban-plain, sokoban-large, sokoban-sizes," \
+        "webshop." >&2
     exit 2
     ;;
 esac
@@ -209,8 +189,8 @@ variants)
         done
         if [ "$family" = sokoban ]; then
             for seed in 0 1 2; do
-                reinforce lamer variants/lamer-estimator_rloo-seed$seed $seed --environments $hardest \
-                    --gamma-traj $gamma --estimator rloo
+                reinforce lamer variants/lamer-estimator_gigpo-seed$seed $seed --environments $hardest \
+                    --gamma-traj $gamma --estimator gigpo
             done
         elif [ "$family" = sokoban-plain ]; then
             rate=1e-3 reinforce gigpo variants/gigpo-rate_1e-3 0 --environments $hardest

@@ -19,6 +19,7 @@ from lamer_bench.agent import View
 from lamer_bench.errors import AgentError
 
 _SIZE = re.compile(r"(\d+) rows and (\d+) columns and hides (\d+) mines")
+_NOTE = re.compile(r"\((\d),(\d)\) ([0-8*])")
 _SYMBOLS = re.compile(r"Symbols: (\S) hidden, (\S) no mine around.*?, (\S) mine\.", re.DOTALL)
 
 
@@ -79,6 +80,16 @@ class Knowledge:
             elif glyph != board.hidden:
                 self.numbers[cell] = 0 if glyph == board.blank else int(glyph)
 
+    def add_notes(self, board: Board, text: str) -> None:
+        """Add what a text says of cells one by one, ``(1,1) 2 (2,4) *``."""
+        for row, column, held in _NOTE.findall(text):
+            inside = 1 <= int(row) <= board.rows and 1 <= int(column) <= board.columns
+            cell = (int(row) - 1) * board.columns + int(column) - 1
+            if inside and held == "*":
+                self.mines.add(cell)
+            elif inside:
+                self.numbers[cell] = int(held)
+
     def draw(self, board: Board) -> str:
         """The board as it is known."""
         glyphs = [board.hidden] * (board.rows * board.columns)
@@ -116,6 +127,7 @@ def remembered(view: View) -> Knowledge:
         for episode in view.earlier:
             knowledge.add(board, board.read(episode.final_observation))
             knowledge.add(board, board.read(episode.reflection))
+            knowledge.add_notes(board, episode.reflection)
         view.state["remembered"] = knowledge
     kept: Knowledge = view.state["remembered"]
     return Knowledge(dict(kept.numbers), set(kept.mines))
@@ -168,7 +180,7 @@ def mine_weights(board: Board, knowledge: Knowledge) -> list[int]:
     or by the common total of all layouts.
     """
     size = board.rows * board.columns
-    around = _neighbours(board.rows, board.columns)
+    around = neighbours(board.rows, board.columns)
     unknown = [c for c in range(size) if c not in knowledge.numbers and c not in knowledge.mines]
     left = board.mines - len(knowledge.mines)
 
@@ -304,7 +316,8 @@ def _convolve(left: dict[int, int], right: dict[int, int]) -> dict[int, int]:
 
 
 @cache
-def _neighbours(rows: int, columns: int) -> list[list[int]]:
+def neighbours(rows: int, columns: int) -> list[list[int]]:
+    """For each cell, row by row, those that touch it."""
     return [
         [
             r * columns + c

@@ -28,8 +28,8 @@ from baselines.training.settings import Checked
 from lamer_bench import Answer, Ask, Task, TrialPlan, View, make, play
 from lamer_bench.errors import SettingError
 
-MAPS, PAUSES, LARGEST_BOARD = 3, 6, 8
-"""Maps of a decision, and their rows and columns, at most; a row is read off a pause token."""
+MAPS, LARGEST_BOARD = 3, 8
+"""Maps of a decision, and their columns, at most; a row is read off a pause token."""
 INVALID_SHARE = 0.01
 """Share of turns answered with something that is not an action, so that the hint is known too."""
 
@@ -78,7 +78,8 @@ class Decision:
     """What the population would write at each of them, and after the last; empty where there is
     nothing to learn any more in this attempt."""
     maps: NDArray[np.float32] | None = None
-    """What is true of each cell, 0..1: (maps, rows, columns), at most six rows."""
+    """What is true of each cell, 0..1: (maps, rows, columns); a row for each pause token, which
+    are the prompt's last ones before the beginning of the answer."""
 
 
 class Teacher(Protocol):
@@ -273,8 +274,9 @@ def _by_length(
 def _batch(rows: Sequence[Demonstration], pad: int) -> Batch:
     texts = [[*row.prompt, *row.answer[:-1]] for row in rows]
     tokens = np.full((len(rows), max(map(len, texts))), pad, dtype=np.int64)
-    maps = np.full((len(rows), MAPS, PAUSES, LARGEST_BOARD), -1.0, dtype=np.float32)
-    pauses = np.zeros((len(rows), PAUSES), dtype=np.int64)
+    most = max((row.maps.shape[1] for row in rows if row.maps is not None), default=1)
+    maps = np.full((len(rows), MAPS, most, LARGEST_BOARD), -1.0, dtype=np.float32)
+    pauses = np.zeros((len(rows), most), dtype=np.int64)
     for number, (row, text) in enumerate(zip(rows, texts, strict=True)):
         tokens[number, : len(text)] = text
         if row.maps is not None:

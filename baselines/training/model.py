@@ -32,7 +32,7 @@ from baselines.training.demonstrations import LARGEST_BOARD
 from baselines.training.settings import Checked
 from lamer_bench.errors import SettingError
 
-_TOKEN = r"</?(?:action|remark)>|\([0-9]+,[0-9]+\)|[A-Za-z]+|[0-9]+|\n|[^\sA-Za-z0-9]"
+_TOKEN = r"</?(?:action|remark)>|\([0-9]+,[0-9]+\)|[A-Za-z]+|[0-9]+(?:/[0-9]+)?|\n|[^\sA-Za-z0-9]"
 _SHOP_TOKEN = r"\n|\S+"
 _SPECIAL = ["<pad>", "<unk>", "<eos>"]
 _TAGS = ["<action>", "</action>", "<remark>", "</remark>"]
@@ -42,6 +42,7 @@ That is not an action Name a hidden cell like this was mine The attempt is over 
 Every safe open Solved Actions up down left right Answer with move moves one to of or
 and box boxes stuck at plan failed push pushed into then Out turns
 one the rules say how many turn may hold Every every target on
+safe
 """.split()  # noqa: SIM905
 LARGEST_NUMBER = 64
 
@@ -83,7 +84,8 @@ def _board_tokens() -> list[str]:
         for column in range(1, LARGEST_BOARD + 1)
     ]
     numbers = [str(number) for number in range(LARGEST_NUMBER + 1)]
-    return [*_GLYPHS, *numbers, *cells, *_WORDS]
+    counts = [f"{mines}/{cells}" for cells in range(1, 9) for mines in range(cells + 1)]
+    return [*_GLYPHS, *numbers, *cells, *counts, *_WORDS]
 
 
 def build_model(tokenizer: Tokenizer, size: ModelSize, seed: int) -> LlamaForCausalLM:

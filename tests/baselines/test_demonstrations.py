@@ -81,12 +81,13 @@ def test_the_same_trial_is_shown_again(environment: str) -> None:
     assert [d.answer for d in first] == [d.answer for d in again]
 
 
-def test_a_minesweeper_reflection_is_a_whole_board() -> None:
+def test_a_minesweeper_reflection_is_a_copy_of_what_was_seen() -> None:
     for demonstration in shown("minesweeper-hard"):
-        answer = words(demonstration.answer)
         if demonstration.kind == "reflect":
-            assert answer[-1] == "</remark>"
-            assert sum(word in "?.*12345678" for word in answer) == 36
+            prompt, answer = words(demonstration.prompt), words(demonstration.answer)
+            assert "*" in answer  # the mine that ended the attempt
+            assert (prompt[-1], answer[-1]) == ("<remark>", "</remark>")
+            assert prompt[:-1] == answer[:-1]
 
 
 def test_who_neither_forgets_nor_slips_names_the_best_cells_only() -> None:
@@ -224,6 +225,24 @@ def test_maps_of_a_batch_stand_beside_the_pauses_that_hold_them() -> None:
         assert (cells[:, :4, :6] >= 0).all()
         assert (cells[:, 4:] == -1).all()
         assert (cells[:, :, 6:] == -1).all()
+
+
+def test_a_minesweeper_cell_holds_its_own_risk() -> None:
+    demonstrations = [one for one in shown("minesweeper-hard") if one.maps is not None]
+    [(batch, _)] = batches(
+        [*demonstrations[:4], replace(demonstrations[0], kind="reflect")],
+        TOKENIZER.token_to_id("<pad>"),
+        Rows(act=4, reflect=1),
+        Random(0),
+    )
+    of, tokens, shares = batch.targets
+    for number, line in enumerate(batch.tokens):
+        risks = batch.maps[number, 0, :, 0]
+        cells = line[batch.pauses[number, risks >= 0]]
+        best = {int(cell) for cell in cells[risks[risks >= 0] == risks[risks >= 0].min()]}
+        first = of == list(batch.rows).index(number)  # the answer's first token
+        likeliest = {int(token) for token in tokens[first & (shares >= shares[first].max())]}
+        assert likeliest <= best
 
 
 def test_a_star_stands_for_all_levels() -> None:

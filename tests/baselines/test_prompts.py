@@ -12,19 +12,8 @@ from baselines.prompts import compact
 from lamer_bench import Answer, Ask, Task, TrialPlan, make, play
 from lamer_bench.agent import Memory, PastEpisode
 
-VAULT = "tests.toys:Vault-easy"
+DOORS, VAULT = "tests.toys:Doors-easy", "tests.toys:Vault-easy"
 PAUSE = "1 2 3 4 5 6"
-
-
-def asked(environment: str, memory: Memory, answers: list[str]) -> list[Ask]:
-    """The questions of a trial that is answered so."""
-    trial = play(
-        make(environment), TrialPlan(Task(environment, "val", 3), num_episodes=3, memory=memory)
-    )
-    asks = [next(trial)]
-    for answer in answers:
-        asks.append(trial.send(Answer(answer)))
-    return asks
 
 
 def board(ask: Ask) -> str:
@@ -88,18 +77,16 @@ def test_both_are_the_history_and_then_the_last_reflection() -> None:
 
 
 def test_turns_of_an_attempt_are_told_apart() -> None:
-    answers = [f"<action>{cell}</action>" for cell in ("(1,1)", "nonsense", "(6,6)")]
-    asks = asked("minesweeper-hard", "history", answers)
-    trial = play(
-        make("minesweeper-hard"),
-        TrialPlan(Task("minesweeper-hard", "val", 3), num_episodes=3, memory="history"),
-    )
-    ask, number = next(trial), 0
-    while ask.view.episode == 0:
-        ask = trial.send(Answer(answers[number] if number < 3 else "nonsense"))
-        number += 1
-    told = " / ".join(["(1,1)", "-", "(6,6)", *["-"] * (number - 3)])
-    assert asks[1].view.turns[0].action == "(1,1)"
+    task = Task("doors-easy", "val", 3)
+    env = make(DOORS)
+    env.load(task)
+    right, wrong = env.solution()[0], "nonsense"
+    trial = play(make(DOORS), TrialPlan(task, num_episodes=3, memory="history"))
+    ask, turn_limit = next(trial), 5
+    for answer in [f"<action>{right}</action>", *[wrong] * (turn_limit - 1)]:
+        assert ask.view.episode == 0
+        ask = trial.send(Answer(answer))
+    told = " / ".join([right, *["-"] * (turn_limit - 1)])
     assert compact(ask.view, "act").startswith(f"Actions: {told}\n")
 
 

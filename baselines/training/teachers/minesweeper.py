@@ -7,7 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from baselines.explorer.minesweeper import MinesweeperPlayer, outlook
+from baselines.explorer.minesweeper import Board, outlook, remembered
+from baselines.minesweeper_prompt import notes
 from baselines.prompts import CLOSING_TAGS
 from baselines.training.demonstrations import Decision, Population
 from lamer_bench.agent import View
@@ -34,9 +35,12 @@ class MinesweeperTeacher:
         return Decision(
             [played],
             [population.mixed(remembering, forgetting, anything), {CLOSING_TAGS["act"]: 1.0}],
-            np.array(seen.risks(), np.float32).reshape(1, seen.board.rows, -1),
+            np.array(seen.risks(), np.float32)[seen.hidden].reshape(1, -1, 1),
         )
 
     def reflect(self, view: View) -> str:
-        """The board as all attempts have shown it."""
-        return MinesweeperPlayer().reflect(view).removeprefix("<remark>")
+        """Each cell that an attempt has shown, with what it holds."""
+        board = Board.from_rules(view.rules)
+        knowledge = remembered(view)
+        knowledge.add(board, board.read(view.observation))
+        return f" {notes(board, knowledge)} {CLOSING_TAGS['reflect']}"
