@@ -157,8 +157,9 @@ minesweeper | minesweeper-mines | minesweeper-sizes)
 sokoban | sokoban-plain | sokoban-large)
     hardest="sokoban-hard sokoban-medium"
     easier="sokoban-medium sokoban-easy sokoban-medium sokoban-paper"
-    grpo_seeds="0 1 2" rloo_seeds="0 1 2" best=grpo
-    [ "$family" != sokoban ] || gigpo_seeds=0
+    grpo_seeds="0 1 2" best=grpo
+    [ "$family" != sokoban ] || gigpo_seeds=0 estimator=rloo
+    [ "$family" != sokoban-plain ] || rloo_seeds="0 1 2"
     [ "$family" != sokoban-large ] || lamer_seeds="0 1" gigpo_seeds=0 grpo_seeds=0 rloo_seeds="0 1" ppo_seeds=""
     gamma=0.6 rate=5e-3 ppo_rate=1e-3  # at 5e-3 PPO loses most of its start (docs/log.md)
     ;;
@@ -209,8 +210,8 @@ variants)
         done
         if [ "$family" = sokoban ]; then
             for seed in 0 1 2; do
-                reinforce lamer variants/lamer-estimator_rloo-seed$seed $seed --environments $hardest \
-                    --gamma-traj $gamma --estimator rloo
+                reinforce lamer variants/lamer-estimator_gigpo-seed$seed $seed --environments $hardest \
+                    --gamma-traj $gamma --estimator gigpo
             done
         elif [ "$family" = sokoban-plain ]; then
             rate=1e-3 reinforce gigpo variants/gigpo-rate_1e-3 0 --environments $hardest
