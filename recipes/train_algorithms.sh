@@ -132,7 +132,7 @@ case $family in
 minesweeper)
     hardest="minesweeper-hard minesweeper-medium minesweeper-hard minesweeper-easy"
     easier="minesweeper-medium minesweeper-easy"
-    gamma=0.9 steps=40 rate=3e-3 ppo_rate=1e-3
+    gamma=0.9 steps=24 rate=1e-3 ppo_rate=1e-3
     ;;
 sokoban | sokoban-plain | sokoban-large)
     hardest="sokoban-hard sokoban-medium"
