@@ -42,16 +42,7 @@ from compare_algorithms import (
     with_interval,
 )
 from question_levels import EPISODES
-from tables import (
-    Row,
-    markdown,
-    merged,
-    read_csv,
-    replace_between,
-    update,
-    update_csv,
-    write_csv,
-)
+from tables import Row, markdown, update, update_csv, update_tests
 
 from baselines.language_agent import SHIPPED_TEMPERATURE
 from baselines.random_first import RandomFirst
@@ -125,14 +116,16 @@ def main() -> None:
     results, page = ROOT / "docs" / "results", ROOT / "docs" / "results.md"
     update_csv(results / "questions.csv", raw, is_anew)
     update(page, "questions", table, is_anew)
-    found = merged(read_csv(results / "leads.csv"), leads, is_anew)
-    leads = [
+    update_tests(results / "leads.csv", page, "leads", leads, is_anew, corrected_by_question)
+
+
+def corrected_by_question(tests: Sequence[Row]) -> list[Row]:
+    """The tests in the order of `TESTED`, corrected within each question."""
+    return [
         row
         for question in TESTED
-        for row in corrected([row for row in found if row["question"] == question])
+        for row in corrected([row for row in tests if row["question"] == question])
     ]
-    write_csv(results / "leads.csv", leads)
-    replace_between(page, "leads", markdown(leads))
 
 
 def family_of(environment: str) -> str:

@@ -27,16 +27,7 @@ from typing import Any
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import numpy as np
-from tables import (
-    Row,
-    markdown,
-    merged,
-    read_csv,
-    replace_between,
-    update,
-    update_csv,
-    write_csv,
-)
+from tables import Row, markdown, update, update_csv, update_tests
 
 from baselines.language_agent import SHIPPED_TEMPERATURE, LanguageAgent
 from lamer_bench import metrics, plots
@@ -110,9 +101,7 @@ def main() -> None:
     update_csv(results / "algorithms.csv", [run_row(one) for one in played], is_anew)
     update(page, "algorithms", list(mean_rows(played)), is_anew)
     tested = results / "algorithms_tests.csv"
-    tests = corrected(merged(read_csv(tested), tests, is_anew))
-    write_csv(tested, tests)
-    replace_between(page, "algorithm tests", markdown(tests))
+    update_tests(tested, page, "algorithm tests", tests, is_anew, corrected)
     folders = [one for name in everywhere for one in sorted((options.runs / name).glob("*-seed0"))]
     missing = sorted(set(everywhere) - {folder.parent.name for folder in folders})
     if missing:

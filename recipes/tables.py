@@ -24,6 +24,20 @@ def update_csv(path: Path, rows: Sequence[Row], is_anew: Callable[[Row], bool]) 
     write_csv(path, merged(read_csv(path), rows, is_anew))
 
 
+def update_tests(
+    file: Path,
+    page: Path,
+    name: str,
+    rows: Sequence[Row],
+    is_anew: Callable[[Row], bool],
+    corrected: Callable[[Sequence[Row]], list[Row]],
+) -> None:
+    """The same for a CSV file and its table together, all rows corrected for each other."""
+    tests = corrected(merged(read_csv(file), rows, is_anew))
+    write_csv(file, tests)
+    replace_between(page, name, markdown(tests))
+
+
 def read_csv(path: Path) -> list[Row]:
     """All rows of a file."""
     with path.open(newline="", encoding="utf-8") as file:
