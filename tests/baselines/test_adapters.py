@@ -29,14 +29,14 @@ def write_adapter(folder: Path, base: str, seed: int = 0, **config: Any) -> Path
     rng = np.random.default_rng(seed)
     weights = load_file(SHIPPED / "model.safetensors")
     tensors = {}
-    for layer in range(4):
-        for matrix in MATRICES:
-            name = f"model.layers.{layer}.{matrix}"
-            outputs, inputs = weights[f"{name}.weight"].shape
-            for kind, shape in (("A", (RANK, inputs)), ("B", (outputs, RANK))):
-                tensors[f"base_model.model.{name}.lora_{kind}.weight"] = rng.normal(
-                    scale=0.1, size=shape
-                ).astype(np.float32)
+    for name in (key.removesuffix(".weight") for key in sorted(weights)):
+        if not name.endswith(MATRICES):
+            continue
+        outputs, inputs = weights[f"{name}.weight"].shape
+        for kind, shape in (("A", (RANK, inputs)), ("B", (outputs, RANK))):
+            tensors[f"base_model.model.{name}.lora_{kind}.weight"] = rng.normal(
+                scale=0.1, size=shape
+            ).astype(np.float32)
     folder.mkdir(parents=True)
     save_file(tensors, folder / ADAPTER_WEIGHTS)
     stored = {

@@ -364,8 +364,11 @@ def test_how_an_answer_would_begin_is_a_product_of_two_steps(tmp_path: Path) -> 
 
 def test_a_player_of_another_vocabulary_is_refused(tmp_path: Path) -> None:
     # its numbers would stand for other words
-    with pytest.raises(SettingError, match=r"another vocabulary \(208 tokens\).*--start"):
-        Corrected("baselines/weights/minesweeper/supervised", 1.0, TOKENIZER)
+    shop = build_tokenizer("webshop")
+    save_policy(build_model(shop, SIZE, seed=0), shop, tmp_path / "shop", {})
+    words = shop.get_vocab_size()
+    with pytest.raises(SettingError, match=rf"another vocabulary \({words} tokens\).*--start"):
+        Corrected(tmp_path / "shop", 1.0, TOKENIZER)
     with pytest.raises(SettingError, match=r"There is no policy in .*nowhere"):
         Corrected(tmp_path / "nowhere", 1.0, TOKENIZER)
 

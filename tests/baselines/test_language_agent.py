@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from baselines.explorer.minesweeper import Board
+from baselines.explorer.minesweeper import Board, Knowledge
 from baselines.language_agent import LamerAgent, LanguageAgent, SupervisedAgent
 from baselines.prompts import compact
 from lamer_bench import Answer, Task, TrialPlan, make, play
@@ -37,24 +37,38 @@ def played(agent: LanguageAgent, plan: TrialPlan) -> tuple[Trial, list]:
 
 
 @pytest.mark.parametrize("cls", AGENTS)
-def test_it_answers_with_actions_and_draws_boards_into_its_reflections(cls: type) -> None:
+def test_it_answers_with_actions_and_notes_what_it_saw(cls: type) -> None:
     agent = cls()
     agent.prepare("minesweeper-hard")
-    drawn = reflections = actions = turns = 0
+    right = wrong = actions = turns = 0
     for index in range(12):
         plan = TrialPlan(Task("minesweeper-hard", "val", index), memory="reflection")
         trial, asks = played(agent, plan)
-        board = Board.from_rules(asks[0].view.rules)
+        board, seen = Board.from_rules(asks[0].view.rules), Knowledge()
+        reflected = iter([ask for ask in asks if ask.kind == "reflect"])
         for episode in trial.episodes:
             turns += len(episode.turns)
             actions += sum(turn.action is not None for turn in episode.turns)
             assert all(0 < turn.answer_tokens <= 4 for turn in episode.turns)
             if episode.reflection:
-                reflections += 1
-                drawn += board.read(episode.reflection.text) is not None
+                seen.add(board, board.read(next(reflected).view.observation))
+                told, truth = cells(noted(board, episode.reflection.text)), cells(seen)
+                right += len(told & truth)
+                wrong += len(told ^ truth)
     assert actions / turns > 0.8
-    assert reflections
-    assert drawn / reflections > 0.9
+    assert right > 40 * wrong
+
+
+def noted(board: Board, text: str) -> Knowledge:
+    """What a reflection says."""
+    knowledge = Knowledge()
+    knowledge.add_notes(board, text)
+    return knowledge
+
+
+def cells(knowledge: Knowledge) -> set[tuple[int, int | None]]:
+    """Cells with their numbers, mines with None."""
+    return {*knowledge.numbers.items(), *((cell, None) for cell in knowledge.mines)}
 
 
 def test_the_prompt_holds_the_last_reflection_and_nothing_of_the_rules() -> None:
@@ -66,11 +80,13 @@ def test_the_prompt_holds_the_last_reflection_and_nothing_of_the_rules() -> None
         later = [ask for ask in asks if ask.view.episode > 0 and ask.kind == "act"]
         if later:
             view = later[-1].view
-            prompt = compact(view, "act")
-            assert view.earlier[-1].reflection in prompt
-            assert view.observation in prompt
-            assert view.rules not in prompt
-            assert prompt.endswith("<action>")
+            board = Board.from_rules(view.rules)
+            mines = sorted(noted(board, view.earlier[-1].reflection).mines)
+            lines = compact(view, "act").splitlines()
+            assert mines
+            assert " ".join(["mine", *map(board.name, mines)]) in lines
+            assert not set(lines) & set(view.rules.splitlines())
+            assert lines[-1].endswith("<action>")
             return
     pytest.fail("no trial needed a second attempt")
 

@@ -13,8 +13,8 @@ WEIGHTS = sorted(Path(__file__).parents[2].glob("baselines/weights/*/*"))
 names = [f"{folder.parent.name}/{folder.name}" for folder in WEIGHTS]
 TEXTS = {
     "minesweeper": (
-        "Mines: 10\n? ? 2 .\n<action>(2,3)</action>",
-        "Mines : 10\n? ? 2 .\n<action> (2,3) </action>",
+        "Mines 9 of 31\nmine (2,4)\n1/2 (3,3)(3,4)\n<action>(2,3)</action>",
+        "Mines 9 of 31\nmine (2,4)\n1/2 (3,3) (3,4)\n<action> (2,3) </action>",
     ),
     "sokoban": (
         "# P X O\nfailed (2,3) up\n3 moves\npush (2,3) up<action>up</action>",

@@ -149,7 +149,8 @@ def test_a_made_up_sokoban_reflection_changes_nothing() -> None:
         assert compact(told, "act") == compact(view, "act")
 
 
-def test_the_tokenizer_of_the_shipped_weights_knows_the_history() -> None:
-    tokenizer = load_tokenizer(next(WEIGHTS.glob("*/supervised")))
+@pytest.mark.parametrize("family", ["minesweeper", "sokoban"])
+def test_the_tokenizer_of_the_shipped_weights_knows_the_history(family: str) -> None:
+    tokenizer = load_tokenizer(WEIGHTS / family / "supervised")
     unknown = tokenizer.token_to_id("<unk>")
     assert unknown not in tokenizer.encode("Actions: (2,3) / - / up, left").ids
