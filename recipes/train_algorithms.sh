@@ -132,6 +132,7 @@ case $family in
 minesweeper)
     hardest="minesweeper-hard minesweeper-medium minesweeper-hard minesweeper-easy"
     easier="minesweeper-medium minesweeper-easy"
+    rloo_seeds="0 1 2"
     gamma=0.9 steps=24 rate=1e-3 ppo_rate=1e-3
     ;;
 sokoban | sokoban-plain | sokoban-large)
