@@ -26,29 +26,28 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Literal
 
-from baselines.explorer.minesweeper import Board, Knowledge, neighbours, remembered
+from baselines.explorer.minesweeper import Board, Knowledge, neighbours, remembered, shown
 from lamer_bench.agent import View
 
 
 def prompt(view: View, kind: Literal["act", "reflect"], begun: str) -> str:
     """The text up to the beginning of the answer, which is ``begun``."""
     board = Board.from_rules(view.rules)
-    glyphs = board.read(view.observation) or [board.hidden] * (board.rows * board.columns)
-    knowledge = remembered(view)
     if kind == "reflect":
-        knowledge.add(board, glyphs)
-        return f"{notes(board, knowledge)} {begun}"
+        return f"{notes(board, shown(view))} {begun}"
+    glyphs = board.read(view.observation) or [board.hidden] * (board.rows * board.columns)
     hidden = [cell for cell, glyph in enumerate(glyphs) if glyph == board.hidden]
-    is_hidden = set(hidden)
+    knowledge = remembered(view)
     safe = [cell for cell in hidden if cell in knowledge.numbers]
-    mines = sorted(knowledge.mines)
+    mines = [cell for cell in hidden if cell in knowledge.mines]
+    known = {*safe, *mines}
+    left = max(board.mines - len(knowledge.mines), 0)
+    unknown = [cell for cell in hidden if cell not in known]
     knowledge.add(board, glyphs)
-    unknown = [cell for cell in hidden if cell not in knowledge.numbers and cell not in mines]
-    left = max(board.mines - len(mines), 0)
     lines = [f"Mines {left} of {len(unknown)}"]
     if any(turn.action is None for turn in view.turns[-1:]):
         lines.append("not an action")
-    for word, cells in (("safe", safe), ("mine", [cell for cell in mines if cell in is_hidden])):
+    for word, cells in (("safe", safe), ("mine", mines)):
         if cells:
             lines.append(" ".join([word, *map(board.name, cells)]))
     lines += _numbers(board, knowledge, unknown)

@@ -112,10 +112,15 @@ class MinesweeperPlayer:
 
     def reflect(self, view: View) -> str:
         """The board as all attempts so far have shown it."""
-        board = Board.from_rules(view.rules)
-        knowledge = remembered(view)
-        knowledge.add(board, board.read(view.observation))
-        return f"<remark>\n{knowledge.draw(board)}\n</remark>"
+        return f"<remark>\n{shown(view).draw(Board.from_rules(view.rules))}\n</remark>"
+
+
+def shown(view: View) -> Knowledge:
+    """What all attempts have shown, the present one included."""
+    board = Board.from_rules(view.rules)
+    knowledge = remembered(view)
+    knowledge.add(board, board.read(view.observation))
+    return knowledge
 
 
 def remembered(view: View) -> Knowledge:

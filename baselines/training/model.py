@@ -42,7 +42,6 @@ That is not an action Name a hidden cell like this was mine The attempt is over 
 Every safe open Solved Actions up down left right Answer with move moves one to of or
 and box boxes stuck at plan failed push pushed into then Out turns
 one the rules say how many turn may hold Every every target on
-safe
 """.split()  # noqa: SIM905
 LARGEST_NUMBER = 64
 

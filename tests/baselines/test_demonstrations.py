@@ -13,6 +13,7 @@ from baselines.explorer.sokoban import Rules, read_board, tried_here
 from baselines.models import SmallModel, load_tokenizer
 from baselines.training.corrections import Corrected, beginnings
 from baselines.training.demonstrations import (
+    Batch,
     Demonstration,
     Population,
     RetryTeacher,
@@ -210,14 +211,20 @@ def test_batches_hold_whole_rows_padded_at_the_end() -> None:
             assert words.max() < TOKENIZER.get_vocab_size()
 
 
-def test_maps_of_a_batch_stand_beside_the_pauses_that_hold_them() -> None:
-    demonstrations = [one for one in shown("sokoban-hard") if one.maps is not None]
+def with_maps(environment: str) -> Batch:
+    """Four actions whose cells are taught."""
+    demonstrations = [one for one in shown(environment) if one.maps is not None]
     [(batch, _)] = batches(
         [*demonstrations[:4], replace(demonstrations[0], kind="reflect")],
         TOKENIZER.token_to_id("<pad>"),
         Rows(act=4, reflect=1),
         Random(0),
     )
+    return batch
+
+
+def test_maps_of_a_batch_stand_beside_the_pauses_that_hold_them() -> None:
+    batch = with_maps("sokoban-hard")
     pause = [TOKENIZER.token_to_id(number) for number in "3456"]  # a room of four rows inside
     for number, line in enumerate(batch.tokens):
         assert [line[place] for place in batch.pauses[number, :4]] == pause
@@ -228,13 +235,7 @@ def test_maps_of_a_batch_stand_beside_the_pauses_that_hold_them() -> None:
 
 
 def test_a_minesweeper_cell_holds_its_own_risk() -> None:
-    demonstrations = [one for one in shown("minesweeper-hard") if one.maps is not None]
-    [(batch, _)] = batches(
-        [*demonstrations[:4], replace(demonstrations[0], kind="reflect")],
-        TOKENIZER.token_to_id("<pad>"),
-        Rows(act=4, reflect=1),
-        Random(0),
-    )
+    batch = with_maps("minesweeper-hard")
     of, tokens, shares = batch.targets
     for number, line in enumerate(batch.tokens):
         risks = batch.maps[number, 0, :, 0]

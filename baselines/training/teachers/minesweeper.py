@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from baselines.explorer.minesweeper import Board, outlook, remembered
+from baselines.explorer.minesweeper import Board, outlook, shown
 from baselines.minesweeper_prompt import notes
 from baselines.prompts import CLOSING_TAGS
 from baselines.training.demonstrations import Decision, Population
@@ -40,7 +40,5 @@ class MinesweeperTeacher:
 
     def reflect(self, view: View) -> str:
         """Each cell that an attempt has shown, with what it holds."""
-        board = Board.from_rules(view.rules)
-        knowledge = remembered(view)
-        knowledge.add(board, board.read(view.observation))
-        return f" {notes(board, knowledge)} {CLOSING_TAGS['reflect']}"
+        seen = notes(Board.from_rules(view.rules), shown(view))
+        return f" {seen} {CLOSING_TAGS['reflect']}"
