@@ -6,10 +6,10 @@
 (c) Do the single-episode algorithms gain from reflections that they were not trained with? (d) What
 is one long episode worth that has the turns of all attempts? (e) How much should later attempts pay
 earlier ones? (f) Must reflections be trained? And: what do policies do on levels above those that
-they were reinforced on, trained with another estimator, at another rate or for longer, and sampled
-as they were in training? What is LaMer's lead on Sokoban where solutions are longer, from a start
-that has not learnt to try something else where it failed, with that one made deeper, and from one
-that has met many sizes?
+they were reinforced on, where they practised `hard`, too, trained with another estimator, at
+another rate or for longer, and sampled as they were in training? What is LaMer's lead on Sokoban
+where solutions are longer, from a start that has not learnt to try something else where it failed,
+with that one made deeper, and from one that has met many sizes?
 
 Plays the policies that recipes/train_algorithms.sh leaves under ``<training>/<family>/`` and, with
 "variants", under ``<training>/<family>/variants/``, and those of the family's second sets, on 200
@@ -61,11 +61,12 @@ VARIANTS = {
     "steps": "steps",
 }
 """How a variant's name begins -> the question that it answers."""
-ABOVE = {"minesweeper": ("hard", "ood"), "sokoban": ("hard", "ood")}
-"""Levels above those of the variants called ``easier``."""
+OTHER_LEVELS = {"easier": "above", "harder": "practised"}
+"""A variant that was reinforced on other levels than its family's set -> the question that it
+answers, on `hard` and `ood`."""
 FAR = "question_levels:FarSokoban-24"
 """Sokoban where single-episode training wins about half of the rooms."""
-TESTED = ("above", "steps", "far", "larger", "plain", "sizes", "above, many sizes")
+TESTED = ("above", "practised", "steps", "far", "larger", "plain", "sizes", "above, many sizes")
 """Questions that compare LaMer with the other algorithms task by task."""
 
 
@@ -180,10 +181,10 @@ def varied(family: str, folder: Path, start: str = "") -> Iterator[Case]:
         name, _, seed = path.parent.name.partition("-seed")
         algorithm, _, variant = name.partition("-")
         policy = Policy(algorithm, int(seed or 0), path / "adapter")
-        if variant == "easier":
-            for level in ABOVE[family]:
-                case = f"trained on easier{start}"
-                yield Case(f"above{start}", f"{family}-{level}", policy, case, policy.memory)
+        if variant in OTHER_LEVELS:
+            for level in ("hard", "ood"):
+                question, case = f"{OTHER_LEVELS[variant]}{start}", f"trained on {variant}{start}"
+                yield Case(question, f"{family}-{level}", policy, case, policy.memory)
         else:
             question = next(q for prefix, q in VARIANTS.items() if variant.startswith(prefix))
             case = variant.replace("_", " ") + start

@@ -120,24 +120,25 @@ with_seeds() { # algorithm seeds options
     local algorithm=$1 seeds=$2 seed
     shift 2
     for seed in $seeds; do
-        reinforce "$algorithm" "$algorithm-seed$seed" "$seed" --environments $hardest "$@"
+        reinforce "$algorithm" "$algorithm-seed$seed" "$seed" --environments $levels "$@"
     done
 }
 
 lamer_seeds="0 1 2" grpo_seeds="0 1 2" gigpo_seeds=0 rloo_seeds=0 ppo_seeds=0
-best=grpo      # of the single-episode algorithms
 estimator=rloo # of LaMer
 steps=60
+other=easier other_seeds=0 compared=grpo  # a variant that practises other levels, by LaMer and these
 case $family in
-minesweeper)
-    hardest="minesweeper-hard minesweeper-medium minesweeper-hard minesweeper-easy"
-    easier="minesweeper-medium minesweeper-easy"
+minesweeper)  # practising hard costs diversity and wins nothing (question "practised")
+    levels="minesweeper-medium minesweeper-easy"
+    other_levels="minesweeper-hard minesweeper-medium minesweeper-hard minesweeper-easy"
+    other=harder other_seeds="0 1 2" compared="rloo grpo"
     rloo_seeds="0 1 2"
     gamma=0.9 steps=24 rate=1e-3 ppo_rate=1e-3
     ;;
 sokoban | sokoban-plain | sokoban-large)
-    hardest="sokoban-hard sokoban-medium"
-    easier="sokoban-medium sokoban-easy sokoban-medium sokoban-paper"
+    levels="sokoban-hard sokoban-medium"
+    other_levels="sokoban-medium sokoban-easy sokoban-medium sokoban-paper"
     [ "$family" = sokoban ] || estimator=gigpo
     [ "$family" != sokoban-plain ] || gigpo_seeds="0 1 2" rloo_seeds="0 1 2"
     [ "$family" != sokoban-large ] || lamer_seeds="0 1" grpo_seeds=0 rloo_seeds="0 1" ppo_seeds=""
@@ -145,16 +146,16 @@ sokoban | sokoban-plain | sokoban-large)
     ;;
 sokoban-sizes)
     practice=environments.practice:SokobanPractice
-    hardest="sokoban-hard $practice-8x8x2a sokoban-hard $practice-7x7x2a"
-    easier="sokoban-medium sokoban-easy sokoban-medium sokoban-paper"
+    levels="sokoban-hard $practice-8x8x2a sokoban-hard $practice-7x7x2a"
+    other_levels="sokoban-medium sokoban-easy sokoban-medium sokoban-paper"
     gamma=0.6 steps=40 rate=5e-3 ppo_rate=1e-3
     ;;
 webshop)
     # paid for wins alone
     practice=environments.practice:WebShopPractice
-    hardest="$practice-hard $practice-medium $practice-hard $practice-easy"
-    easier="$practice-medium $practice-easy $practice-medium $practice-paper"
-    gigpo_seeds="0 1 2" grpo_seeds=0 best=gigpo estimator=gigpo
+    levels="$practice-hard $practice-medium $practice-hard $practice-easy"
+    other_levels="$practice-medium $practice-easy $practice-medium $practice-paper"
+    gigpo_seeds="0 1 2" grpo_seeds=0 compared=gigpo estimator=gigpo
     gamma=0.6 steps=45 rate=1e-3 ppo_rate=1e-3
     ;;
 *)
@@ -177,28 +178,33 @@ algorithms)
     ;;
 variants)
     {
-        reinforce lamer variants/lamer-easier 0 --environments $easier --gamma-traj $gamma --estimator $estimator
-        reinforce $best variants/$best-easier 0 --environments $easier
-        reinforce lamer variants/lamer-frozen 0 --environments $hardest --gamma-traj $gamma \
+        for seed in $other_seeds; do
+            reinforce lamer variants/lamer-$other-seed$seed $seed --environments $other_levels --gamma-traj $gamma \
+                --estimator $estimator
+            for algorithm in $compared; do
+                reinforce $algorithm variants/$algorithm-$other-seed$seed $seed --environments $other_levels
+            done
+        done
+        reinforce lamer variants/lamer-frozen 0 --environments $levels --gamma-traj $gamma \
             --estimator $estimator --no-train-reflections
     } &
     {
-        for other in 0 0.3 0.6 0.9; do
-            [ $other = $gamma ] ||
-                reinforce lamer variants/lamer-gamma_traj_$other 0 --environments $hardest --gamma-traj $other \
+        for value in 0 0.3 0.6 0.9; do
+            [ $value = $gamma ] ||
+                reinforce lamer variants/lamer-gamma_traj_$value 0 --environments $levels --gamma-traj $value \
                     --estimator $estimator
         done
         if [ "$family" = sokoban ]; then
             for seed in 0 1 2; do
-                reinforce lamer variants/lamer-estimator_gigpo-seed$seed $seed --environments $hardest \
+                reinforce lamer variants/lamer-estimator_gigpo-seed$seed $seed --environments $levels \
                     --gamma-traj $gamma --estimator gigpo
             done
         elif [ "$family" = sokoban-plain ]; then
-            rate=1e-3 reinforce gigpo variants/gigpo-rate_1e-3 0 --environments $hardest
-            rate=5e-3 reinforce ppo variants/ppo-rate_5e-3 0 --environments $hardest
-            rate=3e-3 steps=300 reinforce lamer variants/lamer-steps_300 0 --environments $hardest \
+            rate=1e-3 reinforce gigpo variants/gigpo-rate_1e-3 0 --environments $levels
+            rate=5e-3 reinforce ppo variants/ppo-rate_5e-3 0 --environments $levels
+            rate=3e-3 steps=300 reinforce lamer variants/lamer-steps_300 0 --environments $levels \
                 --gamma-traj $gamma
-            rate=3e-3 steps=300 reinforce rloo variants/rloo-steps_300 0 --environments $hardest
+            rate=3e-3 steps=300 reinforce rloo variants/rloo-steps_300 0 --environments $levels
         fi
     } &
     ;;

@@ -56,7 +56,7 @@ def test_it_answers_with_actions_and_notes_what_it_saw(cls: type) -> None:
                 right += len(told & truth)
                 wrong += len(told ^ truth)
     assert actions / turns > 0.8
-    assert right > 40 * wrong
+    assert right > 20 * wrong
 
 
 def noted(board: Board, text: str) -> Knowledge:
