@@ -6,10 +6,8 @@ the admissible actions. Of earlier attempts it shows, oldest first, their action
 one led to (memory ``history`` and ``both``), and then the last reflection (``reflection`` and
 ``both``). A reflection supersedes the ones before it: it is written with the former one in view,
 and repeating all of them would triple the prompt. A shop's pages are too long to be repeated, and a
-board drawn in rows is read for one size only: `webshop_prompt` and `minesweeper_prompt` say what
-is left of them. In Sokoban, where an attempt's pushes are all that there is to remember, a
-reflection is about its own attempt, and the prompt shows what the memory says of the present
-arrangement of boxes: the pushes that failed attempts made from it.
+board drawn in rows is read for some sizes only: `webshop_prompt`, `minesweeper_prompt` and
+`sokoban_prompt` say what is shown of them.
 
 `chat` is what any other language model reads, in the order of the LaMer paper (arXiv 2512.16848):
 role and rules, how the task begins, earlier attempts, this attempt, possible actions, instruction.
@@ -22,8 +20,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Literal
 
-from baselines import minesweeper_prompt, webshop_prompt
-from baselines.explorer.sokoban import Rules, push_names, pushes_made, tried_here
+from baselines import minesweeper_prompt, sokoban_prompt, webshop_prompt
 from lamer_bench.agent import PastEpisode, PastTurn, View
 
 Message = dict[str, str]
@@ -43,7 +40,7 @@ def compact(view: View, kind: Literal["act", "reflect"]) -> str:
     if view.family.startswith("webshop"):
         parts = webshop_prompt.prompt(view, kind)
     elif view.family.startswith("sokoban"):
-        parts = _sokoban(view, kind)
+        parts = sokoban_prompt.prompt(view, kind)
     else:
         parts = _as_it_is(view)
     parts.append(f"{PAUSE} {begun}" if kind == "act" else begun)
@@ -59,11 +56,13 @@ def _as_it_is(view: View) -> list[str]:
 
 
 def spoken(view: View, kind: Literal["act", "reflect"], text: str) -> str:
-    """The answer of a small model that continued `compact` with ``text``: in WebShop its short
-    names give way to the words of the shop."""
-    is_shop = view.family.startswith("webshop")
-    said = webshop_prompt.spoken(view, kind, text) if is_shop else text
-    return lead_in(view, kind) + said
+    """The answer of a small model that continued `compact` with ``text``: short names give way to
+    the words of the shop, and the directions of a mirrored room to its own."""
+    if view.family.startswith("webshop"):
+        text = webshop_prompt.spoken(view, kind, text)
+    elif view.family.startswith("sokoban"):
+        text = sokoban_prompt.spoken(view, text)
+    return lead_in(view, kind) + text
 
 
 def _history(episode: PastEpisode) -> list[str]:
@@ -86,42 +85,6 @@ def lead_in(view: View, kind: Literal["act", "reflect"]) -> str:
     return "push" if view.family.startswith("sokoban") else "<action>"
 
 
-def _sokoban(view: View, kind: Literal["act", "reflect"]) -> list[str]:
-    """The room; before an action what was tried from here and how many moves a turn holds, looking
-    back the attempt's first pushes."""
-    rules = Rules.read(view.rules)
-    room = _inside(rules, view.observation)
-    if kind == "reflect":
-        return [*room, " ".join(["pushed", *first_pushes(view, rules)])]
-    tried = push_names(rules, tried_here(view, rules))
-    shown = [" ".join(["failed", *tried])] if tried else []
-    return [*room, *shown, f"{rules.moves_per_turn} moves"]
-
-
-def _inside(rules: Rules, observation: str) -> list[str]:
-    """An observation's lines, of the room only what its outer wall encloses: every room has that
-    wall, and it is more than half of the cells of the usual ones. The rules say what the symbols
-    mean; here they are the same for all rooms."""
-    lines = observation.splitlines()
-    rows = [number for number, line in enumerate(lines) if rules.is_row(line)]
-    outer = rows[:1] + rows[-1:]  # none in a text without a room
-    usual = dict(zip(rules.symbols, ROOM_SYMBOLS, strict=True))
-    return [
-        " ".join(usual[cell] for cell in line.split()[1:-1]) if number in rows else line
-        for number, line in enumerate(lines)
-        if number not in outer
-    ]
-
-
-def first_pushes(view: View, rules: Rules) -> list[str]:
-    """The pushes that a reflection on this Sokoban attempt is written from, and lists."""
-    return push_names(rules, pushes_made(rules, view.turns)[:REMEMBERED_PUSHES])
-
-
-ROOM_SYMBOLS = ("#", "_", "O", "X", "P", "√", "S")
-"""Wall, floor, target, box, player, box on a target, player on one: those of most levels."""
-REMEMBERED_PUSHES = 12
-"""Pushes of an attempt that its reflection is written from."""
 CLOSING_TAGS = {"act": "</action>", "reflect": "</remark>"}
 
 # Chat models -------------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 """What the supervised start is shown: sound probabilities, teachers that are right."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from random import Random
@@ -11,6 +12,7 @@ pytest.importorskip("torch", reason="torch is in the [train] extra")
 
 from baselines.explorer.sokoban import Rules, read_board, tried_here
 from baselines.models import SmallModel, load_tokenizer
+from baselines.prompts import spoken
 from baselines.training.corrections import Corrected, beginnings
 from baselines.training.demonstrations import (
     Batch,
@@ -25,9 +27,10 @@ from baselines.training.model import ModelSize, build_model, build_tokenizer, sa
 from baselines.training.supervised import SupervisedSettings, levels_of, train_supervised
 from baselines.training.teachers import TEACHERS
 from baselines.training.teachers.sokoban import Solutions, _likely, _looks_good
-from lamer_bench import Task, make
+from lamer_bench import Agent, Task, TrialPlan, make
 from lamer_bench.agent import PastEpisode, PastTurn, View
 from lamer_bench.errors import SettingError
+from tests.recorded import record_trial
 
 TOKENIZER = build_tokenizer()
 SIZE = ModelSize(width=16, layers=1, heads=2, mlp_width=32)
@@ -38,6 +41,7 @@ ENVIRONMENTS = [
     "sokoban-medium",
     "sokoban-hard",
     "environments.practice:SokobanPractice-8x7x2d",
+    "environments.practice:SokobanPractice-6x8x2b",
 ]
 
 
@@ -144,6 +148,24 @@ def sokoban_view(reflection: str) -> View:
         earlier=[PastEpisode(reflection=reflection)],
         state={},
     )
+
+
+class TaughtAgent(Agent):
+    """The Sokoban teacher's player, which never errs."""
+
+    def act(self, views: Sequence[View]) -> list[str]:
+        [view] = views
+        decision = TEACHERS["sokoban"].decide(view, Population(), 0.0, view.rng)
+        assert decision is not None
+        return [spoken(view, "act", f" {' '.join(decision.answer)} </action>")]
+
+
+@pytest.mark.parametrize("environment", ["sokoban-hard", "sokoban-ood"])
+def test_the_teacher_wins_upright_rooms_and_wide_ones(environment: str) -> None:
+    for number in range(5):
+        plan = TrialPlan(Task(environment, "train", number))
+        trial = record_trial(make(environment), plan, TaughtAgent())
+        assert [episode.end for episode in trial.episodes] == ["won"]
 
 
 def ways_of(view: View, population: Population) -> set[str]:

@@ -33,7 +33,8 @@ from baselines.explorer.sokoban import (
     read_board,
     tried_here,
 )
-from baselines.prompts import CLOSING_TAGS, first_pushes
+from baselines.prompts import CLOSING_TAGS
+from baselines.sokoban_prompt import first_pushes, upright
 from baselines.training.demonstrations import Beginning, Choice, Decision, Population
 from lamer_bench.agent import PastEpisode, View
 
@@ -95,8 +96,9 @@ class Solutions:
 
 
 class _Known(NamedTuple):
-    """What a teacher knows of a view."""
+    """What a teacher knows of a view, which is `upright` here as in the prompt."""
 
+    view: View
     rules: Rules
     room: Room
     position: Position
@@ -104,10 +106,11 @@ class _Known(NamedTuple):
 
 
 def _known(view: View) -> _Known:
+    view = upright(view)
     rules = Rules.read(view.rules)
     if "solutions" not in view.state:
         view.state["solutions"] = solutions_from(rules, view.observation)
-    return _Known(rules, *read_board(rules, view.observation), view.state["solutions"])
+    return _Known(view, rules, *read_board(rules, view.observation), view.state["solutions"])
 
 
 @lru_cache(maxsize=8)
@@ -131,7 +134,7 @@ class SokobanTeacher:
         the room is lost there is nothing to learn: the player goes on with slips.
         """
         known = _known(view)
-        rules, room, start, solutions = known
+        view, rules, room, start, solutions = known
         pushes = room.pushes(start)
         if not pushes:
             return None
@@ -147,13 +150,14 @@ class SokobanTeacher:
 
     def tried(self, view: View) -> set[Beginning]:
         """The pushes that failed attempts made from the present arrangement of boxes."""
+        view = upright(view)
         rules = Rules.read(view.rules)
         return {(cell_name(rules, box), way) for box, way in tried_here(view, rules)}
 
     def failed_by(self, view: View, begin: Beginning, rng: random.Random) -> View | None:
         """An earlier attempt's reflection lists this attempt's pushes and that one. Who makes a
         push that wins may still lose later, but not always."""
-        rules, room, position, solutions = _known(view)
+        view, rules, room, position, solutions = _known(view)
         wins = any(
             push.after in solutions.moves_left
             for push in room.pushes(position)
@@ -171,7 +175,7 @@ class SokobanTeacher:
         """The best of the pushes that were not tried and win in the turns that are left; where
         none does, one of ``others``. None once the room is lost."""
         known = _known(view)
-        rules, room, start, solutions = known
+        view, rules, room, start, solutions = known
         pushes = room.pushes(start)
         tried = self.tried(view)
         untried = [push for push in pushes if _beginning(rules, push) not in tried]
@@ -198,7 +202,7 @@ class SokobanTeacher:
         """A push named, walked to and made, and then the best that follows; ``likely`` are the
         weights of what could be named. Where a room is lost moves are random, or with
         ``stops_when_lost`` the answer ends, which is not marked."""
-        rules, room, start, solutions = known
+        _, rules, room, start, solutions = known
         answer = [cell_name(rules, pushed.box), pushed.moves[-1], "<action>"]
         walked: list[Choice] = []
         position = start
@@ -242,8 +246,7 @@ class SokobanTeacher:
 
     def reflect(self, view: View) -> str:
         """The attempt's first pushes."""
-        rules = Rules.read(view.rules)
-        return " ".join([*first_pushes(view, rules), CLOSING_TAGS["reflect"]])
+        return " ".join([*first_pushes(upright(view)), CLOSING_TAGS["reflect"]])
 
 
 def _beginning(rules: Rules, push: Push) -> Beginning:
