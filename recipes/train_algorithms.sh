@@ -16,7 +16,8 @@
 # The first stage of sokoban-sizes was trained on a GPU with 16 cores in seven minutes (NVIDIA_TF32_OVERRIDE=1); it
 # lies in recipes/starts and is taken from there. Before prompts showed all Sokoban rooms with the same symbols
 # (commit 33cc37f) were trained: all Sokoban starts, those of sokoban, -plain and -large with practice rooms of 5 to
-# 7 rows and solutions of 2 to 18 moves.
+# 7 rows and solutions of 2 to 18 moves. Before prompts showed wide rooms upright (commit c2785be) were trained: all
+# Sokoban policies; of their levels only practice rooms in the starts' demonstrations are wide.
 #
 # PRECISION=bfloat16 is twice as fast on processors that multiply in it (AMX, AVX-512 BF16), and many times
 # slower on others. What ships was trained in float32.
@@ -148,6 +149,7 @@ sokoban-sizes)
     practice=environments.practice:SokobanPractice
     levels="sokoban-hard $practice-8x8x2a sokoban-hard $practice-7x7x2a"
     other_levels="sokoban-medium sokoban-easy sokoban-medium sokoban-paper"
+    ppo_seeds="0 1 2"
     gamma=0.6 steps=40 rate=5e-3 ppo_rate=1e-3
     ;;
 webshop)
