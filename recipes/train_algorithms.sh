@@ -16,8 +16,8 @@
 # The first stage of sokoban-sizes was trained on a GPU with 16 cores in seven minutes (NVIDIA_TF32_OVERRIDE=1); it
 # lies in recipes/starts and is taken from there. Before prompts showed all Sokoban rooms with the same symbols
 # (commit 33cc37f) were trained: all Sokoban starts, those of sokoban, -plain and -large with practice rooms of 5 to
-# 7 rows and solutions of 2 to 18 moves. Before prompts showed wide rooms upright (commit c2785be) were trained: all
-# Sokoban policies; of their levels only practice rooms in the starts' demonstrations are wide.
+# 7 rows and solutions of 2 to 18 moves; all of them also before prompts showed wide rooms upright (commit c2785be).
+# What is reinforced practises no wide room.
 #
 # PRECISION=bfloat16 is twice as fast on processors that multiply in it (AMX, AVX-512 BF16), and many times
 # slower on others. What ships was trained in float32.
