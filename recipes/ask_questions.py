@@ -9,7 +9,8 @@ earlier ones? (f) Must reflections be trained? And: what do policies do on level
 they were reinforced on, where they practised `hard`, too, trained with another estimator, at
 another rate or for longer, and sampled as they were in training? What is LaMer's lead on Sokoban
 where solutions are longer, from a start that has not learnt to try something else where it failed,
-with that one made deeper, and from one that has met many sizes?
+with that one made deeper, from one that has met many sizes, and from that one taught more about
+retries in large rooms?
 
 Plays the policies that recipes/train_algorithms.sh leaves under ``<training>/<family>/`` and, with
 "variants", under ``<training>/<family>/variants/``, and those of the family's second sets, on 200
@@ -66,7 +67,18 @@ OTHER_LEVELS = {"easier": "above", "harder": "practised"}
 answers, on `hard` and `ood`."""
 FAR = "question_levels:FarSokoban-24"
 """Sokoban where single-episode training wins about half of the rooms."""
-TESTED = ("above", "practised", "steps", "far", "larger", "plain", "sizes", "above, many sizes")
+TESTED = (
+    "above",
+    "practised",
+    "steps",
+    "far",
+    "larger",
+    "plain",
+    "sizes",
+    "retries",
+    "two starts",
+    "above, many sizes",
+)
 """Questions that compare LaMer with the other algorithms task by task."""
 
 
@@ -167,6 +179,12 @@ def cases(family: str, folder: Path) -> Iterator[Case]:
     for policy in policies(sizes):
         for level in (LEVELS[family], "ood"):
             yield Case("sizes", f"{family}-{level}", policy, "many sizes", policy.memory)
+    for case, start in (("many sizes", sizes), ("retries", folder.parent / f"{family}-retries")):
+        for policy in policies(start):
+            if case == "retries":
+                yield Case("retries", f"{family}-ood", policy, case, policy.memory)
+            if policy.algorithm in ("lamer", "grpo"):
+                yield Case("two starts", f"{family}-ood", policy, case, policy.memory)
     for policy in policies(plain):
         yield Case("plain", environment, policy, "plain start", policy.memory)
     yield from varied(family, folder)

@@ -12,12 +12,13 @@
 #   sokoban-plain       sokoban's start without its last stage, which teaches to leave what failed for something else
 #   sokoban-large       that one made twice as deep
 #   sokoban-sizes       twice as many layers, which have met many sizes from their first step
+#   sokoban-retries     that one, taught more about retries in large rooms; LaMer and GRPO only
 #
 # The first stage of sokoban-sizes was trained on a GPU with 16 cores in seven minutes (NVIDIA_TF32_OVERRIDE=1); it
 # lies in recipes/starts and is taken from there. Before prompts showed all Sokoban rooms with the same symbols
 # (commit 33cc37f) were trained: all Sokoban starts, those of sokoban, -plain and -large with practice rooms of 5 to
-# 7 rows and solutions of 2 to 18 moves; all of them also before prompts showed wide rooms upright (commit c2785be).
-# What is reinforced practises no wide room.
+# 7 rows and solutions of 2 to 18 moves; all of them but -retries also before prompts showed wide rooms upright
+# (commit c2785be). What is reinforced practises no wide room.
 #
 # PRECISION=bfloat16 is twice as fast on processors that multiply in it (AMX, AVX-512 BF16), and many times
 # slower on others. What ships was trained in float32.
@@ -99,6 +100,12 @@ start() {
             --environments '{"sokoban-easy": 1, "sokoban-medium": 2, "sokoban-paper": 1,
                              "sokoban-hard": 5, "'$rooms'-*": 6}'
         ;;
+    sokoban-retries)
+        sokoban_failures supervised "$out/../sokoban-sizes/supervised/policy" --explore 0.03 --workers 1 \
+            --chunk-trials 192 --first-chunk 200000 --steps 450 --learning-rate 0.0006 --muon-rate 0.004 \
+            --environments '{"sokoban-easy": 1, "sokoban-medium": 1, "sokoban-paper": 1, "sokoban-hard": 5,
+                             "'$rooms'-8x8x2a": 4, "'$rooms'-7x7x2a": 4, "'$rooms'-*": 4}'
+        ;;
     webshop)
         supervised supervised --steps 3000 --batch-size 64 --reflections 8 --chunk-trials 400 \
             --population '{"remember": 0.5, "slip": 0.05}' \
@@ -145,11 +152,12 @@ sokoban | sokoban-plain | sokoban-large)
     [ "$family" != sokoban-large ] || lamer_seeds="0 1" grpo_seeds=0 rloo_seeds="0 1" ppo_seeds=""
     gamma=0.6 rate=5e-3 ppo_rate=1e-3  # at 5e-3 PPO loses most of its start (docs/log.md)
     ;;
-sokoban-sizes)
+sokoban-sizes | sokoban-retries)
     practice=environments.practice:SokobanPractice
     levels="sokoban-hard $practice-8x8x2a sokoban-hard $practice-7x7x2a"
     other_levels="sokoban-medium sokoban-easy sokoban-medium sokoban-paper"
     ppo_seeds="0 1 2"
+    [ "$family" != sokoban-retries ] || gigpo_seeds="" rloo_seeds="" ppo_seeds=""
     gamma=0.6 steps=40 rate=5e-3 ppo_rate=1e-3
     ;;
 webshop)
@@ -162,7 +170,7 @@ webshop)
     ;;
 *)
     echo "No family is called '$family'. Known: minesweeper, sokoban, sokoban-plain, sokoban-large, sokoban-sizes," \
-        "webshop." >&2
+        "sokoban-retries, webshop." >&2
     exit 2
     ;;
 esac
