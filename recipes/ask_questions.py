@@ -9,14 +9,14 @@ earlier ones? (f) Must reflections be trained? And: what do policies do on level
 they were reinforced on, where they practised `hard`, too, trained with another estimator, at
 another rate or for longer, and sampled as they were in training? What is LaMer's lead on Sokoban
 where solutions are longer, from a start that has not learnt to try something else where it failed,
-with that one made deeper, from one that has met many sizes, and from that one taught more about
-retries in large rooms?
+with that one made deeper, from one that has met many sizes, there with five times as many rooms,
+and from that one taught more about retries in large rooms?
 
 Plays the policies that recipes/train_algorithms.sh leaves under ``<training>/<family>/`` and, with
 "variants", under ``<training>/<family>/variants/``, and those of the family's second sets, on 200
-test tasks each. Complete runs are not played again. Writes docs/results/questions.csv,
-docs/results/leads.csv (LaMer against the others task by task) and their tables in docs/results.md;
-what they say of questions that were not asked of a family stays.
+test tasks each ("more rooms": 1,000). Complete runs are not played again. Writes
+docs/results/questions.csv, docs/results/leads.csv (LaMer against the others task by task) and their
+tables in docs/results.md; what they say of questions that were not asked of a family stays.
 """
 
 from __future__ import annotations
@@ -67,6 +67,8 @@ OTHER_LEVELS = {"easier": "above", "harder": "practised"}
 answers, on `hard` and `ood`."""
 FAR = "question_levels:FarSokoban-24"
 """Sokoban where single-episode training wins about half of the rooms."""
+MORE = "question_levels:MoreSokoban-ood"
+"""The suite's 200 test tasks of `ood`, and 800 more."""
 TESTED = (
     "above",
     "practised",
@@ -75,6 +77,7 @@ TESTED = (
     "larger",
     "plain",
     "sizes",
+    "more rooms",
     "retries",
     "two starts",
     "above, many sizes",
@@ -95,6 +98,8 @@ class Case:
     is_random_first: bool = False
     episodes: int = EPISODES
     temperature: float = SHIPPED_TEMPERATURE
+    tasks: int | None = None
+    """As many as the command says, unless given."""
 
 
 def main() -> None:
@@ -107,7 +112,7 @@ def main() -> None:
         for case in cases(family, options.training / family):
             if options.questions and case.question not in options.questions:
                 continue
-            played.append((case, play(case, options.runs, options.tasks)))
+            played.append((case, play(case, options.runs, case.tasks or options.tasks)))
             print(markdown(list(rows(played[-1:]))), flush=True)
     stop_without(played, options.training)
     table = list(rows(played))
@@ -179,6 +184,7 @@ def cases(family: str, folder: Path) -> Iterator[Case]:
     for policy in policies(sizes):
         for level in (LEVELS[family], "ood"):
             yield Case("sizes", f"{family}-{level}", policy, "many sizes", policy.memory)
+        yield Case("more rooms", MORE, policy, "1,000 rooms", policy.memory, tasks=1_000)
     for case, start in (("many sizes", sizes), ("retries", folder.parent / f"{family}-retries")):
         for policy in policies(start):
             if case == "retries":

@@ -246,8 +246,8 @@ def mean_rows(played: Iterable[Played]) -> Iterator[Row]:
 
 
 def all_tests(played: Iterable[Played]) -> list[Row]:
-    """LaMer's pass@3 and entropy against every other algorithm's, paired over tasks, Holm over all
-    tests on pass@3."""
+    """LaMer's pass@3 and entropy against every other algorithm's, and its pass@3 against their
+    memory-wiped control; paired over tasks, Holm over all tests on pass@3."""
     found = groups(played)
     tests = []
     for (environment, algorithm), other in found.items():
@@ -255,12 +255,15 @@ def all_tests(played: Iterable[Played]) -> list[Row]:
         if algorithm == "lamer" or lamer is None:
             continue
         gap = by_task(lamer, "pass@3") - by_task(other, "pass@3")
+        over_control = by_task(lamer, "pass@3") - by_task(other, "control")
         entropy = by_task(lamer, "entropy") - by_task(other, "entropy")
         row: Row = {
             "environment": environment,
             "lamer minus": algorithm,
             "its pass@3": f"{100 * by_task(other, 'pass@3').mean():.1f}",
             "pass@3": with_interval(gap, 100),
+            "its control": f"{100 * by_task(other, 'control').mean():.1f}",
+            "over its control": with_interval(over_control, 100),
             "better": int((gap > 0).sum()),
             "worse": int((gap < 0).sum()),
             "p": "",

@@ -38,3 +38,10 @@ class FarSokoban(Sokoban):
             turn_limit=26,
         )
     }
+
+
+class MoreSokoban(Sokoban):
+    """Sokoban beyond the tasks that the suite freezes: task n of a level is Sokoban's task n."""
+
+    family: ClassVar[str] = "sokoban_more"
+    plays: ClassVar[str] = "sokoban"

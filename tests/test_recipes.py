@@ -1,0 +1,93 @@
+"""The recipes' tables: LaMer's leads worked out by hand, and rows that are replaced in place."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+RECIPES = Path(__file__).resolve().parent.parent / "recipes"
+
+
+@pytest.fixture
+def compare(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(str(RECIPES))
+    return importlib.import_module("compare_algorithms")
+
+
+@pytest.fixture
+def tables(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(str(RECIPES))
+    return importlib.import_module("tables")
+
+
+def played(compare: ModuleType, algorithm: str, seed: int, wins: str, control: str) -> Any:
+    """A run of as many tasks as there are digits; each is whether that task was won."""
+    tasks = [
+        SimpleNamespace(
+            pass_at=np.array([0.0, 0.0, float(win)]),
+            independent=np.array([0.0, 0.0, float(again)]),
+            trajectory_entropy=0.5 if algorithm == "lamer" else 0.25,
+        )
+        for win, again in zip(wins, control, strict=True)
+    ]
+    policy = compare.Policy(algorithm, seed, Path())
+    return compare.Played("sokoban-hard", policy, SimpleNamespace(tasks=tasks), Path(), 0)
+
+
+def test_leads_are_paired_over_tasks_after_the_mean_over_seeds(compare: ModuleType) -> None:
+    runs = [
+        played(compare, "grpo", 0, "0101", "0001"),
+        played(compare, "lamer", 0, "1101", "0000"),
+        played(compare, "lamer", 1, "1001", "0000"),
+    ]
+    (row,) = compare.all_tests(runs)
+    assert (row["environment"], row["lamer minus"]) == ("sokoban-hard", "grpo")
+    # LaMer's means are 1, 1/2, 0, 1
+    assert row["its pass@3"] == "50.0"
+    assert row["pass@3"].startswith("12.5 [")
+    assert row["its control"] == "25.0"
+    assert row["over its control"].startswith("37.5 [")
+    assert (row["better"], row["worse"], row["p"]) == (1, 1, "1")
+    assert row["entropy"] == "0.25 [0.25, 0.25]"
+
+
+def test_nothing_is_led_where_lamer_did_not_play(compare: ModuleType) -> None:
+    assert compare.all_tests([played(compare, "grpo", 0, "01", "01")]) == []
+
+
+def test_p_values_are_corrected_for_the_rows_that_stay(
+    compare: ModuleType, tables: ModuleType, tmp_path: Path
+) -> None:
+    page, file = tmp_path / "page.md", tmp_path / "tests.csv"
+    page.write_text("Before.\n<!-- tests: begin -->\n<!-- tests: end -->\nAfter.\n")
+    first = [{"environment": name, "better": 5, "worse": 0} for name in ("a", "b")]
+    tables.write_csv(file, compare.corrected(first))
+    anew = [{"environment": "a", "better": 6, "worse": 0}]
+
+    tables.update_tests(
+        file, page, "tests", anew, lambda row: row["environment"] == "a", compare.corrected
+    )
+
+    # sign tests: 2 / 2^6 = 0.03125 for six of six, 2 / 2^5 = 0.0625 for five of five
+    a, b = tables.read_csv(file)
+    assert (a["p"], a["p (Holm)"]) == ("0.031", "0.062")
+    assert (b["p"], b["p (Holm)"]) == ("0.062", "0.062")
+    assert page.read_text() == (
+        "Before.\n<!-- tests: begin -->\n"
+        "| environment | better | worse | p | p (Holm) |\n|---|---|---|---|---|\n"
+        "| a | 6 | 0 | 0.031 | 0.062 |\n| b | 5 | 0 | 0.062 | 0.062 |\n"
+        "<!-- tests: end -->\nAfter.\n"
+    )
+
+
+def test_new_rows_stand_where_the_old_ones_stood(tables: ModuleType) -> None:
+    old = [{"name": "a", "n": 1}, {"name": "b", "n": 1}, {"name": "a", "n": 2}, {"name": "c"}]
+    new = [{"name": "a", "n": 3}]
+    merged = tables.merged(old, new, lambda row: row["name"] == "a")
+    assert merged == [new[0], {"name": "b", "n": 1}, {"name": "c"}]
+    assert tables.merged([{"name": "b"}], new, lambda row: row["name"] == "a")[-1] == new[0]
