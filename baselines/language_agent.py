@@ -61,10 +61,12 @@ def write(
     """Answer views with a model, each from its own stream; evaluation and training both do."""
     encoded = tokenizer.encode_batch([compact(view, kind) for view in views])
     prompts = [encoding.ids for encoding in encoded]
+    stop = tokenizer.token_to_id(CLOSING_TAGS[kind])
+    assert stop is not None, "a small policy's tokenizer has the tags"
     generations = model.generate(
         prompts,
         [view.rng for view in views],
-        stop=tokenizer.token_to_id(CLOSING_TAGS[kind]),
+        stop=stop,
         max_tokens=MAX_ANSWER_TOKENS[kind],
         temperature=temperature,
         pads=[view.state for view in views],

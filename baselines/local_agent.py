@@ -82,7 +82,7 @@ class LocalAgent(Agent):
                 top_k=self.top_k,
                 tokens_at_once=self.tokens_at_once,
             )
-            self.deterministic = self._local.is_deterministic
+            self.deterministic = self._local.is_deterministic  # type: ignore[misc]
 
     def settings(self) -> dict[str, Any]:
         self.prepare("")

@@ -85,12 +85,14 @@ class LocalModel:
     @property
     def device(self) -> torch.device:
         """Where the weights are."""
-        return next(self.model.parameters()).device
+        weight: torch.Tensor = next(self.model.parameters())
+        return weight.device
 
     @property
     def dtype(self) -> torch.dtype:
         """Of the weights."""
-        return next(self.model.parameters()).dtype
+        weight: torch.Tensor = next(self.model.parameters())
+        return weight.dtype
 
     @property
     def is_deterministic(self) -> bool:
@@ -420,7 +422,7 @@ def _load(
 ) -> Loaded:
     try:
         tokenizer = AutoTokenizer.from_pretrained(tokens)
-        model = AutoModelForCausalLM.from_pretrained(
+        model: Any = AutoModelForCausalLM.from_pretrained(
             name, dtype=dtype, attn_implementation=attention
         )
         return Loaded(model.to(device).eval(), tokenizer)

@@ -105,7 +105,7 @@ class Minesweeper(TextEnv):
             mines |= 1 << cell
         self._mines = mines
         self._packed = packed
-        self._initial_glyphs: list[str] | None = None
+        self._initial_glyphs: list[str] = []
         bound = self.board.max_clicks
         if bound is not None:
             return 0 < len(self.solution()) <= bound
@@ -146,10 +146,10 @@ class Minesweeper(TextEnv):
         )
 
     def start(self) -> str:
-        if self._initial_glyphs is None:
+        if not self._initial_glyphs:
             self._rewind_slowly()
-        self._glyphs = self._initial_glyphs.copy()
-        self._hidden = self._initial_hidden.copy()
+        self._glyphs: list[str] = self._initial_glyphs.copy()
+        self._hidden: dict[str, int] = self._initial_hidden.copy()
         return self._initial_text
 
     def parse(self, answer: str) -> str | None:

@@ -13,10 +13,11 @@ from dataclasses import replace
 from itertools import product
 from typing import ClassVar
 
-from environments import minesweeper, sokoban, webshop
+from environments import minesweeper, sokoban
 from environments.minesweeper import Minesweeper
 from environments.sokoban import Sokoban, Symbols
 from environments.webshop import WebShop
+from environments.webshop.goals import Level as ShopLevel
 
 _GLYPHS = dict(zip("abcdef", ("?.*", "#.*", "?-@", "@#-", "-.@", "_#X"), strict=True))
 """Hidden, blank, mine."""
@@ -96,7 +97,7 @@ class WebShopPractice(WebShop):
     """
 
     family: ClassVar[str] = "webshop_practice"
-    levels: ClassVar[dict[str, webshop.Level]] = {
+    levels: ClassVar[dict[str, ShopLevel]] = {
         name: replace(level, reward="all_or_nothing")
         for name, level in WebShop.levels.items()
         if name != "ood"

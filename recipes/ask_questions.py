@@ -35,6 +35,7 @@ from compare_algorithms import (
     all_tests,
     by_task,
     corrected,
+    groups,
     parser_of,
     policies,
     read,
@@ -83,6 +84,8 @@ TESTED = (
     "above, many sizes",
 )
 """Questions that compare LaMer with the other algorithms task by task."""
+POOLED = {"two starts": ("sizes", "retries")}
+"""Asked of the runs of several other questions together."""
 
 
 @dataclass(frozen=True)
@@ -107,10 +110,11 @@ def main() -> None:
     parser.add_argument("--families", nargs="+", default=list(LEVELS), choices=list(LEVELS))
     parser.add_argument("--questions", nargs="+", help="these only")
     options = parser.parse_args()
+    asked_for = {part for name in options.questions or () for part in POOLED.get(name, (name,))}
     played: list[tuple[Case, Played]] = []
     for family in options.families:
         for case in cases(family, options.training / family):
-            if options.questions and case.question not in options.questions:
+            if asked_for and case.question not in asked_for:
                 continue
             played.append((case, play(case, options.runs, case.tasks or options.tasks)))
             print(markdown(list(rows(played[-1:]))), flush=True)
@@ -119,7 +123,7 @@ def main() -> None:
     leads = [
         {"question": question} | test
         for question in TESTED
-        for test in all_tests(one for case, one in played if case.question == question)
+        for test in all_tests(runs_of(question, played))
     ]
     raw = [{"question": case.question, "case": case.case, **run_row(one)} for case, one in played]
     print(markdown(leads))
@@ -127,6 +131,7 @@ def main() -> None:
         return
 
     asked = {(case.question, family_of(one.environment)) for case, one in played}
+    asked |= {(row["question"], family_of(row["environment"])) for row in leads}
 
     def is_anew(row: Row) -> bool:
         return (row["question"], family_of(row.get("environment") or row["env"])) in asked
@@ -135,6 +140,19 @@ def main() -> None:
     update_csv(results / "questions.csv", raw, is_anew)
     update(page, "questions", table, is_anew)
     update_tests(results / "leads.csv", page, "leads", leads, is_anew, corrected_by_question)
+
+
+def runs_of(question: str, played: Sequence[tuple[Case, Played]]) -> list[Played]:
+    """The runs that answer a question; where it pools others, of what was played for each."""
+    parts = POOLED.get(question, (question,))
+    runs = [[one for case, one in played if case.question == part] for part in parts]
+    everywhere = set.intersection(*(set(groups(part)) for part in runs))
+    return [
+        one
+        for part in runs
+        for one in part
+        if (one.environment, one.policy.algorithm) in everywhere
+    ]
 
 
 def corrected_by_question(tests: Sequence[Row]) -> list[Row]:
@@ -185,12 +203,8 @@ def cases(family: str, folder: Path) -> Iterator[Case]:
         for level in (LEVELS[family], "ood"):
             yield Case("sizes", f"{family}-{level}", policy, "many sizes", policy.memory)
         yield Case("more rooms", MORE, policy, "1,000 rooms", policy.memory, tasks=1_000)
-    for case, start in (("many sizes", sizes), ("retries", folder.parent / f"{family}-retries")):
-        for policy in policies(start):
-            if case == "retries":
-                yield Case("retries", f"{family}-ood", policy, case, policy.memory)
-            if policy.algorithm in ("lamer", "grpo"):
-                yield Case("two starts", f"{family}-ood", policy, case, policy.memory)
+    for policy in policies(folder.parent / f"{family}-retries"):
+        yield Case("retries", f"{family}-ood", policy, "retries", policy.memory)
     for policy in policies(plain):
         yield Case("plain", environment, policy, "plain start", policy.memory)
     yield from varied(family, folder)

@@ -18,10 +18,10 @@ from huggingface_hub import save_torch_state_dict
 from tokenizers import Tokenizer
 from transformers import AutoConfig
 
+from baselines.adapters import ADAPTER_FILE
 from baselines.language_agent import Written
 from baselines.local_agent import ChatModel, ChatSettings, write_chat
 from baselines.local_model import (
-    ADAPTER_FILE,
     LocalModel,
     base_of_adapter,
     choose_dtype,
@@ -41,6 +41,7 @@ from lamer_bench.errors import SettingError
 class ChatPolicy(Policy):
     """A chat model that is trained; its tokenizer is one of `transformers`."""
 
+    tokenizer: Any
     samples_merged = False  # a copy would not fit beside it
 
     def __init__(

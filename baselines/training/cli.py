@@ -141,7 +141,7 @@ def _from_json(kind: Any) -> Callable[[str], Any]:
             value = json.loads(text)
             if not isinstance(value, dict):
                 raise TypeError('it must be an object, as {"name": 1}')
-            return kind(**value) if is_dataclass(kind) else value
+            return kind(**value) if isinstance(kind, type) and is_dataclass(kind) else value
         except (json.JSONDecodeError, TypeError, SettingError) as error:
             # argparse shows the text of no other error
             reason = str(error).rstrip(".")

@@ -113,9 +113,9 @@ class Corrected:
                 views = [asks[place].view for place in places]
                 texts = write(self.model, self.tokenizer, views, kind, self.temperature)
                 replies |= {p: text.answer for p, text in zip(places, texts, strict=True)}
-            for place, reply in replies.items():
+            for place, answer in replies.items():
                 try:
-                    asks[place] = begun[place][0].send(reply)
+                    asks[place] = begun[place][0].send(answer)
                 except StopIteration:
                     del asks[place]
 

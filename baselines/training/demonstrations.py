@@ -85,11 +85,15 @@ class Decision:
 class Teacher(Protocol):
     """Knows one family."""
 
-    randomness: Sequence[float]
-    """Share of a player's decisions that are random instead of good; one is drawn for a trial."""
-    told_solution: bool
-    """True where it marks what is best in hindsight: its views hold the reference solution, which
-    no prompt shows."""
+    @property
+    def randomness(self) -> Sequence[float]:
+        """Share of a player's decisions that are random instead of good; one is drawn for a
+        trial."""
+
+    @property
+    def told_solution(self) -> bool:
+        """True where it marks what is best in hindsight: its views hold the reference solution,
+        which no prompt shows."""
 
     def decide(
         self, view: View, population: Population, randomness: float, rng: random.Random

@@ -124,5 +124,5 @@ def _layers(model: Any) -> dict[str, Any]:
 def _difference(layer: Any, whole: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor:
     """``B A`` as the layer stores its weight: (outputs, inputs), or the other way round."""
     up, down = (whole(part[ADAPTER].weight).cpu() for part in (layer.lora_B, layer.lora_A))
-    product = layer.scaling[ADAPTER] * (up @ down)
+    product: torch.Tensor = layer.scaling[ADAPTER] * (up @ down)
     return product.T if layer.fan_in_fan_out else product

@@ -13,6 +13,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -122,8 +123,9 @@ def add_layers(model: LlamaForCausalLM, number: int) -> None:
             torch.nn.init.zeros_(idle.self_attn.o_proj.weight)
             torch.nn.init.zeros_(idle.mlp.down_proj.weight)
             deeper.append(idle)
-    for index, block in enumerate(deeper):
-        block.self_attn.layer_idx = index  # its place in a key-value cache
+    for index, layer in enumerate(deeper):
+        attention: Any = layer.self_attn
+        attention.layer_idx = index  # its place in a key-value cache
     model.model.layers = deeper
     model.config.num_hidden_layers = len(deeper)
 
@@ -170,7 +172,7 @@ def load_policy(folder: str | Path) -> tuple[LlamaForCausalLM, Tokenizer]:
             "folder, such as OUT/policy of `lamer-bench train supervised`."
         )
     try:
-        model = AutoModelForCausalLM.from_pretrained(
+        model: Any = AutoModelForCausalLM.from_pretrained(
             folder, dtype=torch.float32, local_files_only=True, attn_implementation="eager"
         )
     except (OSError, ValueError, SafetensorError) as error:

@@ -229,7 +229,7 @@ class Policy:
         model, tokenizer = load_policy(folder)
         device = device or torch.device("cpu")
         model.set_attn_implementation(attention_on(device))
-        return cls(model.to(device), tokenizer, **options)
+        return cls(model.to(device), tokenizer, **options)  # type: ignore[arg-type]
 
     @property
     def model(self) -> Any:

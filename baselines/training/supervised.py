@@ -295,7 +295,8 @@ def map_loss(model: LlamaForCausalLM, hidden: torch.Tensor, batch: Batch) -> tor
     truth = maps.clamp(min=0.0)
     pauses = torch.from_numpy(batch.pauses).to(hidden.device)  # (B, R)
     states = hidden[torch.arange(len(pauses), device=hidden.device)[:, None], pauses]  # (B, R, D)
-    logits = model.map_head(states).float().unflatten(-1, (MAPS, LARGEST_BOARD)).transpose(1, 2)
+    head = model.get_submodule("map_head")
+    logits = head(states).float().unflatten(-1, (MAPS, LARGEST_BOARD)).transpose(1, 2)
     losses = F.binary_cross_entropy_with_logits(logits, truth, reduction="none")
     losses = losses - F.binary_cross_entropy(truth, truth, reduction="none")
     return (losses * is_cell).sum() / is_cell.sum().clamp(min=1)
@@ -357,7 +358,7 @@ def _beginning(settings: SupervisedSettings) -> tuple[LlamaForCausalLM, Tokenize
     model.map_head = torch.nn.Linear(model.config.hidden_size, MAPS * LARGEST_BOARD)
     for parameter in model.map_head.parameters():
         torch.nn.init.zeros_(parameter)
-    return model.to(device), tokenizer
+    return model.to(device), tokenizer  # type: ignore[arg-type]
 
 
 def _family(settings: SupervisedSettings) -> str:
@@ -441,5 +442,5 @@ def _chunk(
         shown = list(player.demonstrate(trials, settings.population))
     else:
         shown = [d for trial in trials for d in demonstrate(*trial, settings.population, tokenizer)]
-    pad = tokenizer.token_to_id("<pad>")
+    pad = tokenizer.token_to_id("<pad>") or 0
     return batches(shown, pad, Rows(settings.batch_size, settings.reflections), rng)

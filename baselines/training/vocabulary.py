@@ -24,7 +24,8 @@ def check_vocabulary(tokenizer: Tokenizer, environments: Iterable[str]) -> None:
         trial = play(env, TrialPlan(Task(env.environment, "train", 0)))
         tokens = tokenizer.encode(compact(next(trial).view, "act")).ids
         env.close()
-        share = tokens.count(tokenizer.token_to_id("<unk>")) / len(tokens)
+        unknown = tokenizer.token_to_id("<unk>")
+        share = sum(token == unknown for token in tokens) / len(tokens)
         if share > MOST_UNKNOWN:
             raise SettingError(
                 f"The start does not know {share:.0%} of the words of {name}: it was made for "
