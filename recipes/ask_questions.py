@@ -60,6 +60,7 @@ VARIANTS = {
     "frozen": "f",
     "estimator": "estimator",
     "rate": "rate",
+    "slower": "slower",
     "steps": "steps",
 }
 """How a variant's name begins -> the question that it answers."""
@@ -68,7 +69,7 @@ OTHER_LEVELS = {"easier": "above", "harder": "practised"}
 answers, on `hard` and `ood`."""
 FAR = "question_levels:FarSokoban-24"
 """Sokoban where single-episode training wins about half of the rooms."""
-MORE = "question_levels:MoreSokoban-ood"
+MORE, MANY = "question_levels:MoreSokoban-ood", 1_000
 """The suite's 200 test tasks of `ood`, and 800 more."""
 TESTED = (
     "above",
@@ -79,6 +80,7 @@ TESTED = (
     "plain",
     "sizes",
     "more rooms",
+    "slower",
     "retries",
     "two starts",
     "above, many sizes",
@@ -86,6 +88,8 @@ TESTED = (
 """Questions that compare LaMer with the other algorithms task by task."""
 POOLED = {"two starts": ("sizes", "retries")}
 """Asked of the runs of several other questions together."""
+AGAINST = {"slower": "more rooms"}
+"""Compares its LaMer with the other algorithms of another question."""
 
 
 @dataclass(frozen=True)
@@ -111,6 +115,7 @@ def main() -> None:
     parser.add_argument("--questions", nargs="+", help="these only")
     options = parser.parse_args()
     asked_for = {part for name in options.questions or () for part in POOLED.get(name, (name,))}
+    asked_for |= {AGAINST[name] for name in asked_for & AGAINST.keys()}
     played: list[tuple[Case, Played]] = []
     for family in options.families:
         for case in cases(family, options.training / family):
@@ -144,8 +149,14 @@ def main() -> None:
 
 def runs_of(question: str, played: Sequence[tuple[Case, Played]]) -> list[Played]:
     """The runs that answer a question; where it pools others, of what was played for each."""
-    parts = POOLED.get(question, (question,))
-    runs = [[one for case, one in played if case.question == part] for part in parts]
+
+    def asked(name: str) -> list[Played]:
+        return [one for case, one in played if case.question == name]
+
+    if question in AGAINST:
+        others = [one for one in asked(AGAINST[question]) if one.policy.algorithm != "lamer"]
+        return [*others, *asked(question)]
+    runs = [asked(part) for part in POOLED.get(question, (question,))]
     everywhere = set.intersection(*(set(groups(part)) for part in runs))
     return [
         one
@@ -202,7 +213,7 @@ def cases(family: str, folder: Path) -> Iterator[Case]:
     for policy in policies(sizes):
         for level in (LEVELS[family], "ood"):
             yield Case("sizes", f"{family}-{level}", policy, "many sizes", policy.memory)
-        yield Case("more rooms", MORE, policy, "1,000 rooms", policy.memory, tasks=1_000)
+        yield Case("more rooms", MORE, policy, "1,000 rooms", policy.memory, tasks=MANY)
     for policy in policies(folder.parent / f"{family}-retries"):
         yield Case("retries", f"{family}-ood", policy, "retries", policy.memory)
     for policy in policies(plain):
@@ -226,7 +237,8 @@ def varied(family: str, folder: Path, start: str = "") -> Iterator[Case]:
         else:
             question = next(q for prefix, q in VARIANTS.items() if variant.startswith(prefix))
             case = variant.replace("_", " ") + start
-            yield Case(question, environment, policy, case, policy.memory)
+            where, tasks = (MORE, MANY) if question == "slower" else (environment, None)
+            yield Case(question, where, policy, case, policy.memory, tasks=tasks)
 
 
 def play(case: Case, runs: Path, tasks: int) -> Played:

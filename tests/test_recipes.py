@@ -20,6 +20,12 @@ def compare(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
 
 @pytest.fixture
+def ask(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(str(RECIPES))
+    return importlib.import_module("ask_questions")
+
+
+@pytest.fixture
 def tables(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     monkeypatch.syspath_prepend(str(RECIPES))
     return importlib.import_module("tables")
@@ -91,3 +97,26 @@ def test_new_rows_stand_where_the_old_ones_stood(tables: ModuleType) -> None:
     merged = tables.merged(old, new, lambda row: row["name"] == "a")
     assert merged == [new[0], {"name": "b", "n": 1}, {"name": "c"}]
     assert tables.merged([{"name": "b"}], new, lambda row: row["name"] == "a")[-1] == new[0]
+
+
+def test_questions_pool_runs_or_borrow_those_of_others(
+    ask: ModuleType, compare: ModuleType
+) -> None:
+    def asked(question: str, algorithm: str, seed: int = 0) -> Any:
+        run = played(compare, algorithm, seed, "01", "01")
+        return ask.Case(question, run.environment, run.policy, question, "none"), run
+
+    sizes = [asked("sizes", name) for name in ("ppo", "lamer")]
+    retries = [asked("retries", name) for name in ("grpo", "lamer")]
+    more = [asked("more rooms", name) for name in ("ppo", "lamer")]
+    slower = [asked("slower", "lamer", seed) for seed in (0, 1)]
+    everything = [*sizes, *retries, *more, *slower]
+
+    def runs_of(question: str) -> list[Any]:
+        return list(ask.runs_of(question, everything))
+
+    assert runs_of("sizes") == [run for _, run in sizes]
+    # PPO and GRPO played for one of the two only
+    assert runs_of("two starts") == [sizes[1][1], retries[1][1]]
+    assert runs_of("slower") == [more[0][1], slower[0][1], slower[1][1]]
+    assert ask.runs_of("two starts", sizes) == []
