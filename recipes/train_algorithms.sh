@@ -209,6 +209,11 @@ variants)
                 reinforce lamer variants/lamer-estimator_gigpo-seed$seed $seed --environments $levels \
                     --gamma-traj $gamma --estimator gigpo
             done
+        elif [ "$family" = sokoban-sizes ]; then  # of 1e-3, 2e-3 and 5e-3 the best on 500 val rooms of ood
+            for seed in 0 1 2; do
+                rate=2e-3 reinforce lamer variants/lamer-slower-seed$seed $seed --environments $levels \
+                    --gamma-traj $gamma --estimator $estimator
+            done
         elif [ "$family" = sokoban-plain ]; then
             rate=1e-3 reinforce gigpo variants/gigpo-rate_1e-3 0 --environments $levels
             rate=5e-3 reinforce ppo variants/ppo-rate_5e-3 0 --environments $levels
