@@ -71,19 +71,13 @@ def test_lamer_reads_the_plan_first_and_wins_the_second_episode(
 
 
 def test_with_a_history_it_needs_no_reflection(start: Path, tmp_path: Path) -> None:
-    # ``start`` sets the threads. A machine's rounding decides whether a reader is good enough for
-    # exploration to pay: one of three must be, and each begins below the optimum
+    # ``start`` sets the threads; after half the steps, or of fewer trials, which it learns by heart,
+    # some machines' rounding leaves a reader too poor for exploration to pay
+    reader = tiny_start(tmp_path / "start", memory="history", steps=2 * STEPS, trials=3000)
     wider = {"episodes_per_task": 64, "entropy_bonus": 0.1}  # it reads the plan in one trial of ten
-    reached = []
-    for times in (2, 3, 4):
-        folder = tmp_path / str(times)
-        reader = tiny_start(folder / "start", memory="history", steps=times * STEPS)
-        metrics = trained("lamer", reader, folder / "out", episodes=2, memory="history", **wider)
-        assert metrics[0]["pass_at_2"] < 0.4
-        reached.append(mean(metrics[-5:], "pass_at_2"))
-        if reached[-1] > 0.85:
-            break
-    assert max(reached) > 0.85, reached
+    metrics = trained("lamer", reader, tmp_path / "out", episodes=2, memory="history", **wider)
+    assert metrics[0]["pass_at_2"] < 0.4
+    assert mean(metrics[-5:], "pass_at_2") > 0.85
 
 
 def test_with_values_to_learn_first_lamer_gets_most_of_the_way(start: Path, tmp_path: Path) -> None:

@@ -28,11 +28,13 @@ BATCH = 64
 SIZE = ModelSize(width=32, layers=1, heads=4, mlp_width=64)
 
 
-def tiny_start(folder: Path, memory: Memory = "reflection", steps: int = STEPS) -> Path:
-    """Train it on trials of two attempts with this memory; returns its folder."""
+def tiny_start(
+    folder: Path, memory: Memory = "reflection", steps: int = STEPS, trials: int = 600
+) -> Path:
+    """Train it on so many trials of two attempts with this memory; returns its folder."""
     tokenizer = build_tokenizer()
     model = build_model(tokenizer, SIZE, seed=0)
-    rows = list(demonstrations(memory, Random(0)))
+    rows = list(demonstrations(memory, Random(0), trials))
     texts = [tokenizer.encode(prompt + answer).ids for prompt, answer in rows]
     starts = [len(tokenizer.encode(prompt).ids) for prompt, _ in rows]
     matrices = [p for name, p in model.named_parameters() if "layers" in name and p.ndim == 2]
@@ -60,7 +62,7 @@ def tiny_start(folder: Path, memory: Memory = "reflection", steps: int = STEPS) 
     return folder
 
 
-def demonstrations(memory: Memory, rng: Random, trials: int = 600) -> Iterator[tuple[str, str]]:
+def demonstrations(memory: Memory, rng: Random, trials: int) -> Iterator[tuple[str, str]]:
     """Prompts, and what one of the population answers; which way a trial goes is decided by
     another."""
     env = make(ENVIRONMENT)
