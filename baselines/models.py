@@ -302,7 +302,7 @@ def load_tokenizer(folder: str | Path) -> Tokenizer:
 
 def decode(tokenizer: Tokenizer, tokens: Sequence[int]) -> str:
     """Tokens as text: words and glyphs joined by spaces, lines without spaces at their ends."""
-    text = " ".join(tokenizer.id_to_token(token) or "" for token in tokens)
+    text = " ".join(tokenizer.id_to_token(token) for token in tokens)  # type: ignore[misc]
     return text.replace(" \n ", "\n").replace(" \n", "\n").replace("\n ", "\n")
 
 

@@ -28,6 +28,7 @@ from pathlib import Path
 
 import question_levels
 from compare_algorithms import (
+    ORDER,
     ROOT,
     NamedAgent,
     Played,
@@ -86,10 +87,11 @@ TESTED = (
     "above, many sizes",
 )
 """Questions that compare LaMer with the other algorithms task by task."""
-POOLED = {"two starts": ("sizes", "retries")}
-"""Asked of the runs of several other questions together."""
-AGAINST = {"slower": "more rooms"}
-"""Compares its LaMer with the other algorithms of another question."""
+SHARED = {
+    "two starts": {"sizes": ("grpo", "lamer"), "retries": ("grpo", "lamer")},
+    "slower": {"more rooms": tuple(one for one in ORDER if one != "lamer"), "slower": ("lamer",)},
+}
+"""A question that compares runs of other questions -> these, and whose runs it takes of each."""
 
 
 @dataclass(frozen=True)
@@ -114,8 +116,7 @@ def main() -> None:
     parser.add_argument("--families", nargs="+", default=list(LEVELS), choices=list(LEVELS))
     parser.add_argument("--questions", nargs="+", help="these only")
     options = parser.parse_args()
-    asked_for = {part for name in options.questions or () for part in POOLED.get(name, (name,))}
-    asked_for |= {AGAINST[name] for name in asked_for & AGAINST.keys()}
+    asked_for = {part for name in options.questions or () for part in SHARED.get(name, (name,))}
     played: list[tuple[Case, Played]] = []
     for family in options.families:
         for case in cases(family, options.training / family):
@@ -148,21 +149,17 @@ def main() -> None:
 
 
 def runs_of(question: str, played: Sequence[tuple[Case, Played]]) -> list[Played]:
-    """The runs that answer a question; where it pools others, of what was played for each."""
-
-    def asked(name: str) -> list[Played]:
-        return [one for case, one in played if case.question == name]
-
-    if question in AGAINST:
-        others = [one for one in asked(AGAINST[question]) if one.policy.algorithm != "lamer"]
-        return [*others, *asked(question)]
-    runs = [asked(part) for part in POOLED.get(question, (question,))]
-    everywhere = set.intersection(*(set(groups(part)) for part in runs))
+    """The runs that answer a question; where it takes an algorithm's of several others, those of
+    environments that were played for each."""
+    parts = SHARED.get(question, {question: ORDER})
+    found = {part: groups(one for case, one in played if case.question == part) for part in parts}
     return [
         one
-        for part in runs
-        for one in part
-        if (one.environment, one.policy.algorithm) in everywhere
+        for part in parts
+        for (environment, algorithm), runs in found[part].items()
+        if algorithm in parts[part]
+        and all((environment, algorithm) in found[p] for p in parts if algorithm in parts[p])
+        for one in runs
     ]
 
 

@@ -254,16 +254,17 @@ def all_tests(played: Iterable[Played]) -> list[Row]:
         lamer = found.get((environment, "lamer"))
         if algorithm == "lamer" or lamer is None:
             continue
-        gap = by_task(lamer, "pass@3") - by_task(other, "pass@3")
-        over_control = by_task(lamer, "pass@3") - by_task(other, "control")
+        won = by_task(lamer, "pass@3")
+        other_won, other_control = (by_task(other, name) for name in ("pass@3", "control"))
+        gap = won - other_won
         entropy = by_task(lamer, "entropy") - by_task(other, "entropy")
         row: Row = {
             "environment": environment,
             "lamer minus": algorithm,
-            "its pass@3": f"{100 * by_task(other, 'pass@3').mean():.1f}",
+            "its pass@3": f"{100 * other_won.mean():.1f}",
             "pass@3": with_interval(gap, 100),
-            "its control": f"{100 * by_task(other, 'control').mean():.1f}",
-            "over its control": with_interval(over_control, 100),
+            "its control": f"{100 * other_control.mean():.1f}",
+            "over its control": with_interval(won - other_control, 100),
             "better": int((gap > 0).sum()),
             "worse": int((gap < 0).sum()),
             "p": "",

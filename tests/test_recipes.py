@@ -14,20 +14,23 @@ RECIPES = Path(__file__).resolve().parent.parent / "recipes"
 
 
 @pytest.fixture
-def compare(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+def recipes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They import each other as scripts of one folder do."""
     monkeypatch.syspath_prepend(str(RECIPES))
+
+
+@pytest.fixture
+def compare(recipes: None) -> ModuleType:
     return importlib.import_module("compare_algorithms")
 
 
 @pytest.fixture
-def ask(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    monkeypatch.syspath_prepend(str(RECIPES))
+def ask(recipes: None) -> ModuleType:
     return importlib.import_module("ask_questions")
 
 
 @pytest.fixture
-def tables(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    monkeypatch.syspath_prepend(str(RECIPES))
+def tables(recipes: None) -> ModuleType:
     return importlib.import_module("tables")
 
 

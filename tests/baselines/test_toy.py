@@ -71,7 +71,7 @@ def test_lamer_reads_the_plan_first_and_wins_the_second_episode(
 
 
 def test_with_a_history_it_needs_no_reflection(start: Path, tmp_path: Path) -> None:
-    # ``start`` sets the threads; after half the steps, or of fewer trials, which it learns by heart,
+    # ``start`` sets the threads; after half the steps, or of few trials, which it learns by heart,
     # some machines' rounding leaves a reader too poor for exploration to pay
     reader = tiny_start(tmp_path / "start", memory="history", steps=2 * STEPS, trials=3000)
     wider = {"episodes_per_task": 64, "entropy_bonus": 0.1}  # it reads the plan in one trial of ten
