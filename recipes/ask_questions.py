@@ -89,7 +89,7 @@ TESTED = (
 """Questions that compare LaMer with the other algorithms task by task."""
 SHARED = {
     "two starts": {"sizes": ("grpo", "lamer"), "retries": ("grpo", "lamer")},
-    "slower": {"more rooms": tuple(one for one in ORDER if one != "lamer"), "slower": ("lamer",)},
+    "slower": {"more rooms": ("supervised", "ppo"), "slower": ("rloo", "grpo", "gigpo", "lamer")},
 }
 """A question that compares runs of other questions -> these, and whose runs it takes of each."""
 

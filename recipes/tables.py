@@ -12,11 +12,7 @@ Row = dict[str, Any]
 
 def update(page: Path, name: str, rows: Sequence[Row], is_anew: Callable[[Row], bool]) -> None:
     """Put rows into a page's table of that name, in the place of those that were asked anew."""
-    text = page.read_text(encoding="utf-8")
-    _, _, rest = text.partition(f"<!-- {name}: begin -->")
-    header, _, *lines = rest.partition(f"<!-- {name}: end -->")[0].strip().splitlines()
-    old = [dict(zip(cells(header), cells(line), strict=True)) for line in lines]
-    replace_between(page, name, markdown(merged(old, rows, is_anew)))
+    replace_between(page, name, markdown(merged(read_table(page, name), rows, is_anew)))
 
 
 def update_csv(path: Path, rows: Sequence[Row], is_anew: Callable[[Row], bool]) -> None:
@@ -36,6 +32,13 @@ def update_tests(
     tests = corrected(merged(read_csv(file), rows, is_anew))
     write_csv(file, tests)
     replace_between(page, name, markdown(tests))
+
+
+def read_table(page: Path, name: str) -> list[Row]:
+    """All rows of a page's table of that name."""
+    _, _, rest = page.read_text(encoding="utf-8").partition(f"<!-- {name}: begin -->")
+    header, _, *lines = rest.partition(f"<!-- {name}: end -->")[0].strip().splitlines()
+    return [dict(zip(cells(header), cells(line), strict=True)) for line in lines]
 
 
 def read_csv(path: Path) -> list[Row]:
