@@ -36,7 +36,6 @@ from compare_algorithms import (
     all_tests,
     by_task,
     corrected,
-    groups,
     parser_of,
     policies,
     read,
@@ -87,11 +86,21 @@ TESTED = (
     "above, many sizes",
 )
 """Questions that compare LaMer with the other algorithms task by task."""
+GIVEN = ("supervised", "ppo")
+"""Whose rate question "slower" leaves as it is."""
 SHARED = {
-    "two starts": {"sizes": ("grpo", "lamer"), "retries": ("grpo", "lamer")},
-    "slower": {"more rooms": ("supervised", "ppo"), "slower": ("rloo", "grpo", "gigpo", "lamer")},
+    "two starts": [
+        ("sizes", "sokoban-ood", ("grpo", "lamer")),
+        ("retries", "sokoban-ood", ("grpo", "lamer")),
+    ],
+    "slower": [
+        ("slower", "sokoban-hard", ORDER),
+        ("slower", "FarSokoban-24", ORDER),
+        ("slower", "MoreSokoban-ood", ORDER),
+        ("more rooms", "MoreSokoban-ood", GIVEN),
+    ],
 }
-"""A question that compares runs of other questions -> these, and whose runs it takes of each."""
+"""A question that compares runs of other questions -> whose runs it takes, of which and where."""
 
 
 @dataclass(frozen=True)
@@ -116,7 +125,8 @@ def main() -> None:
     parser.add_argument("--families", nargs="+", default=list(LEVELS), choices=list(LEVELS))
     parser.add_argument("--questions", nargs="+", help="these only")
     options = parser.parse_args()
-    asked_for = {part for name in options.questions or () for part in SHARED.get(name, (name,))}
+    asked_for = set(options.questions or ())
+    asked_for |= {part for name in asked_for & SHARED.keys() for part, _, _ in SHARED[name]}
     played: list[tuple[Case, Played]] = []
     for family in options.families:
         for case in cases(family, options.training / family):
@@ -149,17 +159,15 @@ def main() -> None:
 
 
 def runs_of(question: str, played: Sequence[tuple[Case, Played]]) -> list[Played]:
-    """The runs that answer a question; where it takes an algorithm's of several others, those of
-    environments that were played for each."""
-    parts = SHARED.get(question, {question: ORDER})
-    found = {part: groups(one for case, one in played if case.question == part) for part in parts}
+    """The runs that answer a question: its own, or those that `SHARED` says."""
+    if question not in SHARED:
+        return [one for case, one in played if case.question == question]
     return [
         one
-        for part in parts
-        for (environment, algorithm), runs in found[part].items()
-        if algorithm in parts[part]
-        and all((environment, algorithm) in found[p] for p in parts if algorithm in parts[p])
-        for one in runs
+        for part, environment, algorithms in SHARED[question]
+        for case, one in played
+        if (case.question, one.environment) == (part, environment)
+        and one.policy.algorithm in algorithms
     ]
 
 
@@ -203,6 +211,9 @@ def cases(family: str, folder: Path) -> Iterator[Case]:
     if family == "sokoban":
         for policy in policies(folder):
             yield Case("far", FAR, policy, "far", policy.memory)
+            if policy.algorithm in GIVEN:
+                for level in (environment, FAR):
+                    yield Case("slower", level, policy, "same rate", policy.memory)
     for policy in policies(folder.parent / f"{family}-large"):
         for level in (environment, FAR):
             yield Case("larger", level, policy, "12 layers", policy.memory)
@@ -234,8 +245,13 @@ def varied(family: str, folder: Path, start: str = "") -> Iterator[Case]:
         else:
             question = next(q for prefix, q in VARIANTS.items() if variant.startswith(prefix))
             case = variant.replace("_", " ") + start
-            where, tasks = (MORE, MANY) if question == "slower" else (environment, None)
-            yield Case(question, where, policy, case, policy.memory, tasks=tasks)
+            if question != "slower":
+                yield Case(question, environment, policy, case, policy.memory)
+            elif start:
+                yield Case(question, MORE, policy, case, policy.memory, tasks=MANY)
+            else:
+                for level in (environment, FAR):
+                    yield Case(question, level, policy, case, policy.memory)
 
 
 def play(case: Case, runs: Path, tasks: int) -> Played:

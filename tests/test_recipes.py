@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -118,24 +119,23 @@ def test_new_rows_stand_where_the_old_ones_stood(tables: ModuleType) -> None:
     assert tables.merged([{"name": "b"}], new, lambda row: row["name"] == "a")[-1] == new[0]
 
 
-def test_questions_pool_runs_or_borrow_those_of_others(
+def test_questions_compare_their_own_runs_or_those_that_they_share(
     ask: ModuleType, compare: ModuleType
 ) -> None:
-    def asked(question: str, algorithm: str, seed: int = 0) -> Any:
-        run = played(compare, algorithm, seed, "01", "01")
+    def asked(question: str, environment: str, algorithm: str) -> Any:
+        run = replace(played(compare, algorithm, 0, "01", "01"), environment=environment)
         return ask.Case(question, run.environment, run.policy, question, "none"), run
 
-    sizes = [asked("sizes", name) for name in ("ppo", "lamer")]
-    retries = [asked("retries", name) for name in ("grpo", "lamer")]
-    more = [asked("more rooms", name) for name in ("ppo", "lamer")]
-    slower = [asked("slower", name) for name in ("grpo", "lamer")]
-    everything = [*sizes, *retries, *more, *slower]
+    sizes = [asked("sizes", "sokoban-ood", name) for name in ("ppo", "lamer")]
+    elsewhere = asked("sizes", "sokoban-hard", "lamer")
+    retries = [asked("retries", "sokoban-ood", name) for name in ("grpo", "lamer")]
+    more = [asked("more rooms", "MoreSokoban-ood", name) for name in ("ppo", "lamer")]
+    slower = [asked("slower", "MoreSokoban-ood", name) for name in ("grpo", "lamer")]
+    everything = [*sizes, elsewhere, *retries, *more, *slower]
 
     def runs_of(question: str) -> list[Any]:
         return list(ask.runs_of(question, everything))
 
-    assert runs_of("sizes") == [run for _, run in sizes]
-    # PPO and GRPO played for one of the two only
-    assert runs_of("two starts") == [sizes[1][1], retries[1][1]]
-    assert runs_of("slower") == [more[0][1], *(run for _, run in slower)]
-    assert ask.runs_of("two starts", sizes) == []
+    assert runs_of("sizes") == [run for _, run in [*sizes, elsewhere]]
+    assert runs_of("two starts") == [run for _, run in [sizes[1], *retries]]
+    assert runs_of("slower") == [run for _, run in [*slower, more[0]]]
