@@ -303,11 +303,11 @@ def leads_over_best(tests: Iterable[Row], means: Iterable[Row]) -> Iterator[Row]
     for row in sorted(tests, key=lambda row: float(row["its control"])):
         if row["lamer minus"] != "supervised":
             best[row["environment"]] = row
-    for environment, pass_at_3 in lamer.items():
+    for environment in [name for name in lamer if name in best]:
         row = best[environment]
         yield {
             "environment": environment,
-            "LaMer's pass@3": pass_at_3,
+            "LaMer's pass@3": lamer[environment],
             "best single-episode algorithm": row["lamer minus"],
             "its control": row["its control"],
             "LaMer's lead": row["over its control"],
