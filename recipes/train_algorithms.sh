@@ -116,31 +116,41 @@ start() {
 
 # Reinforcement ------------------------------------------------------------------------------------------------
 
-reinforce() { # algorithm folder seed options
-    local algorithm=$1 folder=$2 seed=$3
+reinforce() { # algorithm folder seed options, which replace the family's
+    local algorithm=$1 folder=$2 seed=$3 credit=""
     shift 3
+    [ "$algorithm" != lamer ] || credit="--gamma-traj $gamma --estimator $estimator"
     lamer-bench train "$algorithm" --out "$out/$folder" --start "$out/supervised/policy" --steps $steps \
-        --lora-rank 4 --learning-rate $rate --threads 1 --precision "$precision" --seed "$seed" "$@" \
-        2>> "$out/$folder.log"
+        --lora-rank 4 --learning-rate $rate --threads 1 --precision "$precision" --seed "$seed" \
+        --environments $levels $credit "$@" 2>> "$out/$folder.log"
 }
 
-with_seeds() { # algorithm seeds options
-    local algorithm=$1 seeds=$2 seed
-    shift 2
+with_seeds() { # algorithm seeds
+    local seed
+    for seed in $2; do
+        reinforce "$1" "$1-seed$seed" "$seed"
+    done
+}
+
+variant() { # name seeds algorithms options
+    local name=$1 seeds=$2 algorithms=$3 seed algorithm
+    shift 3
     for seed in $seeds; do
-        reinforce "$algorithm" "$algorithm-seed$seed" "$seed" --environments $levels "$@"
+        for algorithm in $algorithms; do
+            reinforce "$algorithm" "variants/$algorithm-$name-seed$seed" "$seed" "$@"
+        done
     done
 }
 
 lamer_seeds="0 1 2" grpo_seeds="0 1 2" gigpo_seeds=0 rloo_seeds=0 ppo_seeds=0
 estimator=rloo # of LaMer
 steps=60
-other=easier other_seeds=0 compared=grpo  # a variant that practises other levels, by LaMer and these
+other=easier other_seeds=0 compared="lamer grpo"  # variants that practise other levels
 case $family in
 minesweeper)  # practising hard costs diversity and wins nothing (question "practised")
     levels="minesweeper-medium minesweeper-easy"
     other_levels="minesweeper-hard minesweeper-medium minesweeper-hard minesweeper-easy"
-    other=harder other_seeds="0 1 2" compared="rloo grpo"
+    other=harder other_seeds="0 1 2" compared="lamer rloo grpo"
     rloo_seeds="0 1 2"
     gamma=0.9 steps=24 rate=1e-3 ppo_rate=1e-3
     ;;
@@ -165,7 +175,7 @@ webshop)
     practice=environments.practice:WebShopPractice
     levels="$practice-hard $practice-medium $practice-hard $practice-easy"
     other_levels="$practice-medium $practice-easy $practice-medium $practice-paper"
-    gigpo_seeds="0 1 2" grpo_seeds=0 compared=gigpo estimator=gigpo
+    gigpo_seeds="0 1 2" grpo_seeds=0 compared="lamer gigpo" estimator=gigpo
     gamma=0.6 steps=45 rate=1e-3 ppo_rate=1e-3
     ;;
 *)
@@ -178,7 +188,7 @@ esac
 case $what in
 algorithms)
     start
-    with_seeds lamer "$lamer_seeds" --gamma-traj $gamma --estimator $estimator &
+    with_seeds lamer "$lamer_seeds" &
     {
         with_seeds gigpo "$gigpo_seeds"
         with_seeds grpo "$grpo_seeds"
@@ -188,45 +198,27 @@ algorithms)
     ;;
 variants)
     {
-        for seed in $other_seeds; do
-            reinforce lamer variants/lamer-$other-seed$seed $seed --environments $other_levels --gamma-traj $gamma \
-                --estimator $estimator
-            for algorithm in $compared; do
-                reinforce $algorithm variants/$algorithm-$other-seed$seed $seed --environments $other_levels
-            done
-        done
-        reinforce lamer variants/lamer-frozen 0 --environments $levels --gamma-traj $gamma \
-            --estimator $estimator --no-train-reflections
+        variant $other "$other_seeds" "$compared" --environments $other_levels
+        variant frozen 0 lamer --no-train-reflections
     } &
     {
         for value in 0 0.3 0.6 0.9; do
-            [ $value = $gamma ] ||
-                reinforce lamer variants/lamer-gamma_traj_$value 0 --environments $levels --gamma-traj $value \
-                    --estimator $estimator
+            [ $value = $gamma ] || variant gamma_traj_$value 0 lamer --gamma-traj $value
         done
-        if [ "$family" = sokoban ]; then  # slower: of 2e-3 and 5e-3 the better one on 500 val rooms of hard
-            for seed in 0 1 2; do
-                reinforce lamer variants/lamer-estimator_gigpo-seed$seed $seed --environments $levels \
-                    --gamma-traj $gamma --estimator gigpo
-                rate=2e-3 reinforce lamer variants/lamer-slower-seed$seed $seed --environments $levels \
-                    --gamma-traj $gamma --estimator $estimator
-                for algorithm in rloo grpo gigpo; do
-                    rate=2e-3 reinforce $algorithm variants/$algorithm-slower-seed$seed $seed \
-                        --environments $levels
-                done
-            done
-        elif [ "$family" = sokoban-sizes ]; then  # of 1e-3, 2e-3 and 5e-3 the best on 500 val rooms of ood
-            for seed in 0 1 2; do
-                rate=2e-3 reinforce lamer variants/lamer-slower-seed$seed $seed --environments $levels \
-                    --gamma-traj $gamma --estimator $estimator
-            done
-        elif [ "$family" = sokoban-plain ]; then
-            rate=1e-3 reinforce gigpo variants/gigpo-rate_1e-3 0 --environments $levels
-            rate=5e-3 reinforce ppo variants/ppo-rate_5e-3 0 --environments $levels
-            rate=3e-3 steps=300 reinforce lamer variants/lamer-steps_300 0 --environments $levels \
-                --gamma-traj $gamma
-            rate=3e-3 steps=300 reinforce rloo variants/rloo-steps_300 0 --environments $levels
-        fi
+        case $family in
+        sokoban) # slower: of 2e-3 and 5e-3 the better one on 500 val rooms of hard
+            variant estimator_gigpo "0 1 2" lamer --estimator gigpo
+            rate=2e-3 variant slower "0 1 2" "lamer rloo grpo gigpo"
+            ;;
+        sokoban-sizes) # of 1e-3, 2e-3 and 5e-3 the best on 500 val rooms of ood
+            rate=2e-3 variant slower "0 1 2" lamer
+            ;;
+        sokoban-plain)
+            rate=1e-3 variant rate_1e-3 0 gigpo
+            rate=5e-3 variant rate_5e-3 0 ppo
+            rate=3e-3 steps=300 variant steps_300 0 "lamer rloo"
+            ;;
+        esac
     } &
     ;;
 *)

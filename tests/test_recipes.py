@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import importlib
-from dataclasses import replace
+import os
+import subprocess
+from dataclasses import fields, replace
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+
+from baselines.training import cli
 
 RECIPES = Path(__file__).resolve().parent.parent / "recipes"
 
@@ -140,3 +144,46 @@ def test_questions_compare_their_own_runs_and_those_that_they_borrow(
     assert runs_of("sizes") == [run for _, run in [*sizes, elsewhere]]
     assert runs_of("two starts") == [run for _, run in [sizes[1], *retries]]
     assert runs_of("slower") == [run for _, run in [*slower, more[0]]]
+
+
+SETS = ("sokoban", "sokoban-plain", "sokoban-large", "sokoban-sizes", "sokoban-retries")
+
+
+@pytest.mark.parametrize("family", ["minesweeper", "webshop", *SETS])
+def test_the_training_recipe_gives_commands_that_the_trainers_accept(
+    family: str, ask: ModuleType, tmp_path: Path
+) -> None:
+    commands, trained = tmp_path / "commands", tmp_path / "training" / family
+    commands.mkdir()
+    (tmp_path / "training" / "sokoban" / "failures").mkdir(parents=True)  # plain's start, copied
+    recorder = tmp_path / "lamer-bench"
+    recorder.write_text('#!/bin/sh\nprintf "%s\\0" "$@" > "$COMMANDS/$$"\n')
+    recorder.chmod(0o755)
+    path = f"{tmp_path}{os.pathsep}{os.environ['PATH']}"
+    for what in ("algorithms", "variants"):
+        subprocess.run(
+            ["bash", RECIPES / "train_algorithms.sh", family, what, trained.parent],
+            env=os.environ | {"PATH": path, "COMMANDS": str(commands)},
+            check=True,
+        )
+
+    folders, parser = [], cli.build_parser()
+    for file in commands.iterdir():
+        train, *arguments = file.read_text().split("\0")[:-1]
+        assert train == "train"
+        options = vars(parser.parse_args(arguments))
+        algorithm, out = options.pop("algorithm"), options.pop("out")
+        settings_class, _ = cli.ALGORITHMS[algorithm]
+        names = {setting.name for setting in fields(settings_class)}
+        settings_class(**{name: value for name, value in options.items() if name in names})
+        folders.append(out)
+        if algorithm != "supervised":
+            assert options["start"] == str(trained / "supervised" / "policy")
+            assert out.name.startswith(f"{algorithm}-")
+            assert out.name.endswith(f"-seed{options['seed']}")
+    assert len(set(folders)) == len(folders)
+    assert trained / "lamer-seed0" in folders
+    if family in ask.LEVELS:
+        for folder in folders:  # of variants, whose names say which question they answer
+            (folder / "policy").mkdir(parents=True)
+        assert list(ask.varied(family, trained))
