@@ -61,6 +61,7 @@ VARIANTS = {
     "rate": "rate",
     "slower": "slower",
     "steps": "steps",
+    "longer": "longer",
 }
 """How a variant's name begins -> the question that it answers."""
 OTHER_LEVELS = {"easier": "above", "harder": "practised"}
@@ -80,6 +81,7 @@ TESTED = (
     "sizes",
     "more rooms",
     "slower",
+    "longer",
     "retries",
     "two starts",
     "above, many sizes",
@@ -93,6 +95,7 @@ BORROWED = {
         ("retries", "sokoban-ood", ("grpo", "lamer")),
     ],
     "slower": [("more rooms", "MoreSokoban-ood", GIVEN)],
+    "longer": [("slower", name, ("supervised",)) for name in ("sokoban-hard", "FarSokoban-24")],
 }
 """A question that compares runs of others, too -> of which, where, and of which algorithms."""
 
@@ -238,13 +241,11 @@ def varied(family: str, folder: Path, start: str = "") -> Iterator[Case]:
         else:
             question = next(q for prefix, q in VARIANTS.items() if variant.startswith(prefix))
             case = variant.replace("_", " ") + start
-            if question != "slower":
-                yield Case(question, environment, policy, case, policy.memory)
-            elif start:
+            if question == "slower" and start:
                 yield Case(question, MORE, policy, case, policy.memory, tasks=MANY)
-            else:
-                for level in (environment, FAR):
-                    yield Case(question, level, policy, case, policy.memory)
+                continue
+            for level in (environment, FAR) if question in ("slower", "longer") else (environment,):
+                yield Case(question, level, policy, case, policy.memory)
 
 
 def play(case: Case, runs: Path, tasks: int) -> Played:

@@ -209,6 +209,7 @@ variants)
         sokoban) # slower: of 2e-3 and 5e-3 the better one on 500 val rooms of hard
             variant estimator_gigpo "0 1 2" lamer --estimator gigpo
             rate=2e-3 variant slower "0 1 2" "lamer rloo grpo gigpo"
+            rate=3e-3 steps=300 variant longer "0 1 2" "lamer grpo rloo gigpo"
             ;;
         sokoban-sizes) # of 1e-3, 2e-3 and 5e-3 the best on 500 val rooms of ood
             rate=2e-3 variant slower "0 1 2" lamer
