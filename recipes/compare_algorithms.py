@@ -6,9 +6,9 @@ Plays the policies that recipes/train_algorithms.sh leaves under
 ``runs/training/<family>/<algorithm>-seed<n>/policy`` on 200 test tasks of each level: three
 sequential attempts with the algorithm's own memory and three memory-wiped control episodes. Runs
 that are complete are not played again. Writes docs/results/algorithms.csv (one line for each run),
-docs/results/algorithms_tests.csv (LaMer against each other algorithm), the figures of each family
-beside them (seed 0) and the tables in docs/results.md. What they say of environments not played
-stays; a family's figures are drawn of all its runs in ``--runs``, if there are any of every level.
+docs/results/algorithms_tests.csv (LaMer against each other algorithm), the figures beside them
+(seed 0) and the tables in docs/results.md. What they say of environments not played stays;
+the figures are drawn of all runs in ``--runs``, if there are any of every environment.
 """
 
 from __future__ import annotations
@@ -92,8 +92,9 @@ def main() -> None:
     parser = parser_of(__doc__, "comparison")
     parser.add_argument("--envs", nargs="+", default=None, help="environment ids; all unless said")
     options = parser.parse_args()
+    everywhere = environment_ids()
     played = []
-    for environment in options.envs or environment_ids():
+    for environment in options.envs or everywhere:
         family = environment.rpartition("-")[0]
         for policy in policies(options.training / family):
             played.append(play(policy, environment, options.runs, options.tasks))
@@ -112,8 +113,12 @@ def main() -> None:
     update_tests(tested, page, "algorithm tests", tests, is_anew, corrected)
     summary = list(leads_over_best(read_csv(tested), read_table(page, "algorithms")))
     replace_between(page, "summary", markdown(summary))
-    for family in dict.fromkeys(one.environment.rpartition("-")[0] for one in played):
-        draw(family, options.runs, results)
+    folders = [one for name in everywhere for one in sorted((options.runs / name).glob("*-seed0"))]
+    missing = sorted(set(everywhere) - {folder.parent.name for folder in folders})
+    if missing:
+        print(f"No figure is drawn: {options.runs} has no runs of {', '.join(missing)}.")
+    else:
+        draw(folders, results)
 
 
 def parser_of(description: str | None, runs: str) -> argparse.ArgumentParser:
@@ -175,17 +180,12 @@ def read(policy: Policy, environment: str, folder: RunFolder, tasks: int) -> Pla
     return Played(environment, policy, scores, folder.path, round(tokens / tasks))
 
 
-def draw(family: str, runs: Path, results: Path) -> None:
-    """A family's figures as SVG, of the runs of seed 0; none unless every level was played."""
-    levels = [name for name in environment_ids() if name.rpartition("-")[0] == family]
-    if missing := [name for name in levels if not list((runs / name).glob("*-seed0"))]:
-        print(f"No figure of {family} is drawn: {runs} has no runs of {', '.join(missing)}.")
-        return
-    folders = [folder for name in levels for folder in sorted((runs / name).glob("*-seed0"))]
+def draw(folders: Sequence[Path], results: Path) -> None:
+    """Figures of run folders, as SVG."""
     with tempfile.TemporaryDirectory() as scratch:
         for file in plots.plot(folders, FIGURES, scratch):
             if file.suffix == ".svg":
-                shutil.copy(file, results / f"{family}-{file.name}")
+                shutil.copy(file, results / f"algorithms-{file.name}")
 
 
 def run_row(played: Played) -> Row:
