@@ -298,7 +298,8 @@ def corrected(tests: Sequence[Row]) -> list[Row]:
 def leads_over_best(tests: Iterable[Row], means: Iterable[Row]) -> Iterator[Row]:
     """On every environment LaMer's pass@3, and its lead over the single-episode algorithm whose
     memory-wiped control wins most; of the rows of `all_tests` and `mean_rows`."""
-    lamer = {row["environment"]: row["pass@3"] for row in means if row["agent"] == "lamer"}
+    table = {(row["environment"], row["agent"]): row for row in means}
+    lamer = {name: row["pass@3"] for (name, agent), row in table.items() if agent == "lamer"}
     best: dict[str, Row] = {}
     for row in sorted(tests, key=lambda row: float(row["its control"])):
         if row["lamer minus"] != "supervised":
@@ -309,6 +310,7 @@ def leads_over_best(tests: Iterable[Row], means: Iterable[Row]) -> Iterator[Row]
             "environment": environment,
             "LaMer's pass@3": lamer[environment],
             "best single-episode algorithm": row["lamer minus"],
+            "its seeds": table[environment, row["lamer minus"]]["seeds"],
             "its control": row["its control"],
             "LaMer's lead": row["over its control"],
             "LaMer's entropy minus its": row["entropy"],

@@ -83,10 +83,11 @@ def test_the_best_single_episode_algorithm_is_the_one_whose_control_wins_most(
         played(compare, "grpo", 0, "1110", "0001"),
         played(compare, "lamer", 0, "1110", "0000"),
     ]
-    lamer = {"environment": "sokoban-hard", "agent": "lamer", "pass@3": "75.0"}
+    lamer = {"environment": "sokoban-hard", "agent": "lamer", "pass@3": "75.0", "seeds": "3"}
+    rloo = lamer | {"agent": "rloo", "seeds": "1"}
     alone = lamer | {"environment": "sokoban-ood"}  # nothing else has played there
-    (row,) = compare.leads_over_best(compare.all_tests(runs), [lamer, alone])
-    assert row["best single-episode algorithm"] == "rloo"
+    (row,) = compare.leads_over_best(compare.all_tests(runs), [lamer, rloo, alone])
+    assert (row["best single-episode algorithm"], row["its seeds"]) == ("rloo", "1")
     assert (row["LaMer's pass@3"], row["its control"]) == ("75.0", "50.0")
     assert row["LaMer's lead"].startswith("25.0 [")
 
