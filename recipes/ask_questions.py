@@ -95,7 +95,7 @@ BORROWED = {
         ("retries", "sokoban-ood", ("grpo", "lamer")),
     ],
     "slower": [("more rooms", "MoreSokoban-ood", GIVEN)],
-    "longer": [("slower", name, ("supervised",)) for name in ("sokoban-hard", "FarSokoban-24")],
+    "longer": [("slower", name, GIVEN) for name in ("sokoban-hard", "FarSokoban-24")],
 }
 """A question that compares runs of others, too -> of which, where, and of which algorithms."""
 
@@ -116,28 +116,34 @@ class Case:
     tasks: int | None = None
     """As many as the command says, unless given."""
 
+    @property
+    def name(self) -> str:
+        """The environment's, as tables say it: without the module that it lies in."""
+        return self.environment.rpartition(":")[2]
+
 
 def main() -> None:
     parser = parser_of(__doc__, "questions")
     parser.add_argument("--families", nargs="+", default=list(LEVELS), choices=list(LEVELS))
     parser.add_argument("--questions", nargs="+", help="these only")
     options = parser.parse_args()
-    asked_for = set(options.questions or ())
-    asked_for |= {part for name in asked_for & BORROWED.keys() for part, _, _ in BORROWED[name]}
     played: list[tuple[Case, Played]] = []
     for family in options.families:
         for case in cases(family, options.training / family):
-            if asked_for and case.question not in asked_for:
+            if not needs(case, options.questions):
                 continue
             played.append((case, play(case, options.runs, case.tasks or options.tasks)))
             print(markdown(list(rows(played[-1:]))), flush=True)
     stop_without(played, options.training)
-    table = list(rows(played))
     leads = [
         {"question": question} | test
-        for question in TESTED
+        for question in options.questions or TESTED
+        if question in TESTED
         for test in all_tests(runs_of(question, played))
     ]
+    if options.questions:  # what they borrow stays as it is
+        played = [(case, one) for case, one in played if case.question in options.questions]
+    table = list(rows(played))
     raw = [{"question": case.question, "case": case.case, **run_row(one)} for case, one in played]
     print(markdown(leads))
     if options.no_docs:
@@ -155,16 +161,24 @@ def main() -> None:
     update_tests(results / "leads.csv", page, "leads", leads, is_anew, corrected_by_question)
 
 
+def needs(case: Case, questions: Sequence[str] | None) -> bool:
+    """Whether one of the questions, or any, needs a run, its own or one that it borrows."""
+    return not questions or any(
+        case.question == question or is_borrowed(question, case) for question in questions
+    )
+
+
+def is_borrowed(question: str, case: Case) -> bool:
+    """Whether a question compares a run of another."""
+    return any(
+        (case.question, case.name) == (part, name) and case.policy.algorithm in algorithms
+        for part, name, algorithms in BORROWED.get(question, [])
+    )
+
+
 def runs_of(question: str, played: Sequence[tuple[Case, Played]]) -> list[Played]:
     """The runs that answer a question: its own and those that it borrows."""
-    own = [one for case, one in played if case.question == question]
-    return own + [
-        one
-        for part, environment, algorithms in BORROWED.get(question, [])
-        for case, one in played
-        if (case.question, one.environment) == (part, environment)
-        and one.policy.algorithm in algorithms
-    ]
+    return [one for case, one in played if case.question == question or is_borrowed(question, case)]
 
 
 def corrected_by_question(tests: Sequence[Row]) -> list[Row]:
@@ -262,9 +276,9 @@ def play(case: Case, runs: Path, tasks: int) -> Played:
         tasks=tasks,
         episodes=case.episodes,
         memory=case.memory,
-        out=runs / case.environment.rpartition(":")[2] / name,
+        out=runs / case.name / name,
     )
-    return read(case.policy, case.environment.rpartition(":")[2], folder, tasks)
+    return read(case.policy, case.name, folder, tasks)
 
 
 def rows(played: Iterable[tuple[Case, Played]]) -> Iterator[Row]:
@@ -275,7 +289,7 @@ def rows(played: Iterable[tuple[Case, Played]]) -> Iterator[Row]:
     for case, seeds in same.items():
         yield {
             "question": case.question,
-            "environment": case.environment.rpartition(":")[2],
+            "environment": case.name,
             "agent": case.policy.algorithm,
             "case": case.case,
             "seeds": len(seeds),
