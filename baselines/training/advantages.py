@@ -79,6 +79,7 @@ def gigpo(
     groups: Sequence[Hashable],
     states: Sequence[Hashable],
     step_weight: float = 1.0,
+    futures: Sequence[float] | None = None,
 ) -> Floats:
     """Group-in-group advantages (GiGPO, arXiv 2505.10978): episode part + ``step_weight`` * step
     part.
@@ -86,8 +87,10 @@ def gigpo(
     Shapes: all (R,). ``episode_rewards``: undiscounted reward of the row's own episode. ``groups``:
     what episodes are compared with each other; their mean is over rows, so that an episode weighs
     as many times as it has turns, which is the published implementation's default. ``returns``: the
-    row's (cross-episode) return. ``states``: the anchor state; rows of equal group and state are
-    compared with each other, wherever in the trial they stand. No division by the deviation, as in
+    row's (cross-episode) return. ``states``: the anchor state; rows of equal state are compared
+    with each other, wherever in the trial they stand. ``futures``: what later attempts pay, where
+    ``returns`` leave it out; it is compared within ``groups``, so that an early attempt, which more
+    can follow, does not outshine a late one in the same state. No division by the deviation, as in
     the published settings.
 
     >>> gigpo([1.0, 0.0], [1.0, 0.0], ["task", "task"], ["board", "board"]).tolist()
@@ -97,8 +100,16 @@ def gigpo(
 
     >>> gigpo([4.0, 4.0, 4.0, 0.0], [4.0] * 3 + [0.0], ["task"] * 4, range(4)).tolist()
     [1.0, 1.0, 1.0, -3.0]
+
+    A first and a second attempt that lose in the same state, the first one paid by the second:
+
+    >>> gigpo([0.0, 0.0], [0.0, 0.0], ["first", "second"], ["board"] * 2, 1.0, [2.0, 0.0]).tolist()
+    [0.0, 0.0]
     """
-    return centred(episode_rewards, groups) + step_weight * centred(returns, states)
+    steps = centred(returns, states)
+    if futures is not None:
+        steps = steps + centred(futures, groups)
+    return centred(episode_rewards, groups) + step_weight * steps
 
 
 def generalised_advantages(

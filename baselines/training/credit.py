@@ -10,7 +10,11 @@ from collections.abc import Hashable
 from typing import Any, NamedTuple
 
 from baselines.training.advantages import Floats
-from baselines.training.returns import cross_episode_returns, reflection_returns
+from baselines.training.returns import (
+    cross_episode_returns,
+    episode_returns,
+    reflection_returns,
+)
 from baselines.training.rollouts import Rollout
 
 
@@ -30,6 +34,10 @@ class RowTable(NamedTuple):
 
     returns: list[float]
     """G_t^(n) of an action; G_0^(n+1) of a reflection after episode n."""
+    own_returns: list[float]
+    """g_t^(n) of an action; G_0^(n+1) of a reflection after episode n."""
+    futures: list[float]
+    """What later attempts pay an action, G_t^(n) - g_t^(n); 0 for a reflection."""
     outcomes: list[float]
     """G_0^(n) of the action's episode; G_0^(n+1) of a reflection after episode n."""
     episode_rewards: list[float]
@@ -50,17 +58,24 @@ def row_table(rollout: Rollout, settings: Any) -> RowTable:
         cross_episode_returns(trial, settings.gamma_step, settings.gamma_traj, settings.return_rule)
         for trial in rewards
     ]
-    table = RowTable([], [], [], [], [], [])
+    within = [[episode_returns(episode, settings.gamma_step) for episode in t] for t in rewards]
+    table = RowTable([], [], [], [], [], [], [], [])
     for row in rollout.rows:
         task = rollout.plans[row.trial].task.id
         if row.kind == "act":
-            table.returns.append(returns[row.trial][row.episode][row.turn])
+            paid = returns[row.trial][row.episode][row.turn]
+            own = within[row.trial][row.episode][row.turn]
+            table.returns.append(paid)
+            table.own_returns.append(own)
+            table.futures.append(paid - own)
             table.outcomes.append(returns[row.trial][row.episode][0])
             table.episode_rewards.append(sum(rewards[row.trial][row.episode]))
             table.states.append((task, row.observation))
         else:
             paid = reflection_returns(returns[row.trial])[row.episode]
             table.returns.append(paid)
+            table.own_returns.append(paid)
+            table.futures.append(0.0)
             table.outcomes.append(paid)
             table.episode_rewards.append(0.0)
             table.states.append((task, "reflect", row.episode))

@@ -35,10 +35,18 @@ def train_gigpo(settings: GigpoSettings, out: str | Path) -> Path:
 
 
 def credit(rollout: Rollout, settings: Any) -> Credit:
-    """Episode part and step part for each row."""
+    """Episode part and step part for each row; only LaMer's attempts have a future."""
     table = row_table(rollout, settings)
+    returns, futures = table.returns, None
+    if settings.future_group == "attempt":
+        returns, futures = table.own_returns, table.futures
     return Credit(
         gigpo(
-            table.episode_rewards, table.returns, table.groups, table.states, settings.step_weight
+            table.episode_rewards,
+            returns,
+            table.groups,
+            table.states,
+            settings.step_weight,
+            futures,
         )
     )

@@ -37,7 +37,7 @@ from baselines.training.distributed import (
 )
 from baselines.training.log import TrainingLog
 from baselines.training.policy import Evaluation, Policy, Precision
-from baselines.training.returns import ReturnRule
+from baselines.training.returns import FutureGroup, ReturnRule
 from baselines.training.rollouts import Rollout, Row, roll_out
 from baselines.training.served import Server
 from baselines.training.settings import Checked
@@ -116,6 +116,7 @@ class TrainSettings(Checked):
     memory: ClassVar[Memory] = "none"
     gamma_traj: ClassVar[float] = 0.0
     return_rule: ClassVar[ReturnRule] = "paper"
+    future_group: ClassVar[FutureGroup] = "state"
     compares_groups: ClassVar[bool] = True
     """Whether an advantage is a comparison within a group, which then needs two trials at least."""
     has_values: ClassVar[bool] = False

@@ -44,6 +44,13 @@ def test_gigpo_adds_an_episode_part_and_a_step_part() -> None:
     assert result.tolist() == pytest.approx([5.0 + 2.0, -5.0 - 2.0, 0.0])
 
 
+def test_gigpo_compares_futures_within_groups() -> None:
+    # own returns 4, 1 and 1 in one state, mean 2 -> 2, -1, -1; futures 0 and 3 of group a ->
+    # -1.5, 1.5; 0 of group b -> 0
+    result = gigpo([0.0] * 3, [4.0, 1.0, 1.0], ["a", "a", "b"], ["s"] * 3, 2.0, [0.0, 3.0, 0.0])
+    assert result.tolist() == pytest.approx([2.0 * 0.5, 2.0 * 0.5, -2.0])
+
+
 def test_generalised_advantages() -> None:
     # deltas: 1 + 0.5 * 4 - 2 = 1; 3 - 4 = -1; A_1 = -1, A_0 = 1 + 0.5 * 0.8 * -1 = 0.6
     result = generalised_advantages([1.0, 3.0], [2.0, 4.0], gamma=0.5, gae_lambda=0.8)
@@ -76,6 +83,9 @@ ESTIMATORS = {
     "rloo": lambda values: leave_one_out(values, list(range(len(values))), ["g"] * len(values)),
     "grpo": lambda values: group_relative(values, list(range(len(values))), ["g"] * len(values)),
     "gigpo": lambda values: gigpo(values, values, ["g"] * len(values), ["s"] * len(values)),
+    "gigpo, futures": lambda values: gigpo(
+        values, values, ["g"] * len(values), ["s"] * len(values), 1.0, values
+    ),
 }
 
 

@@ -88,6 +88,8 @@ def test_the_table_of_a_rollout(trials: Rollout) -> None:
     table = row_table(trials, settings())
     assert [row.kind for row in trials.rows] == ["act", "act", "reflect", "reflect", "act", "act"]
     assert table.returns == pytest.approx([5.0, 3.0, 10.0, 2.0, 10.0, 2.0])
+    assert table.own_returns == pytest.approx([0.0, 2.0, 10.0, 2.0, 10.0, 2.0])
+    assert table.futures == pytest.approx([5.0, 1.0, 0.0, 0.0, 0.0, 0.0])
     assert table.outcomes == table.returns  # episodes of one turn
     assert table.episode_rewards == pytest.approx([0.0, 2.0, 0.0, 0.0, 10.0, 2.0])
     assert table.groups[0] == table.groups[1] != table.groups[2] == table.groups[3]
@@ -115,6 +117,13 @@ def test_lamer_with_gigpo(trials: Rollout) -> None:
     assert credited(trials) == pytest.approx(expected)
     half = [-1.0, 1.0 - 1.0, 2.0, -2.0, 4.0 + 2.5, -4.0 - 1.5]
     assert credited(trials, step_weight=0.5) == pytest.approx(half)
+
+
+def test_gigpo_may_compare_what_later_attempts_pay_by_attempt(trials: Rollout) -> None:
+    # episode part and reflections as above; own returns 0, 2, 10 and 2, mean 3.5 -> -3.5, -1.5,
+    # 6.5, -1.5; first attempts are paid 5 and 1 -> 2, -2
+    expected = [-1.0 - 3.5 + 2.0, 1.0 - 1.5 - 2.0, 4.0, -4.0, 4.0 + 6.5, -4.0 - 1.5]
+    assert credited(trials, future_group="attempt") == pytest.approx(expected)
 
 
 def test_lamer_with_ppo(trials: Rollout) -> None:

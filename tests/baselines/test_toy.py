@@ -70,6 +70,12 @@ def test_lamer_reads_the_plan_first_and_wins_the_second_episode(
     assert mean(metrics[-5:], "pass_at_1") < 0.1
 
 
+def test_lamer_learns_it_with_futures_compared_by_attempt(start: Path, tmp_path: Path) -> None:
+    metrics = trained("lamer", start, tmp_path, episodes=2, future_group="attempt")
+    assert mean(metrics[-5:], "pass_at_2") > 0.85
+    assert mean(metrics[-5:], "pass_at_1") < 0.1
+
+
 def test_with_a_history_it_needs_no_reflection(start: Path, tmp_path: Path) -> None:
     # ``start`` sets the threads; after half the steps, or of few trials, which it learns by heart,
     # some machines' rounding leaves a reader too poor for exploration to pay
