@@ -137,8 +137,8 @@ def main() -> None:
     stop_without(played, options.training)
     leads = [
         {"question": question} | test
-        for question in options.questions or TESTED
-        if question in TESTED
+        for question in TESTED
+        if not options.questions or question in options.questions
         for test in all_tests(runs_of(question, played))
     ]
     if options.questions:  # what they borrow stays as it is
@@ -178,7 +178,8 @@ def is_borrowed(question: str, case: Case) -> bool:
 
 def runs_of(question: str, played: Sequence[tuple[Case, Played]]) -> list[Played]:
     """The runs that answer a question: its own and those that it borrows."""
-    return [one for case, one in played if case.question == question or is_borrowed(question, case)]
+    own = [one for case, one in played if case.question == question]
+    return own + [one for case, one in played if is_borrowed(question, case)]
 
 
 def corrected_by_question(tests: Sequence[Row]) -> list[Row]:

@@ -144,7 +144,7 @@ def test_questions_compare_their_own_runs_and_those_that_they_borrow(
 
     assert runs_of("sizes") == [run for _, run in [*sizes, elsewhere]]
     assert runs_of("two starts") == [run for _, run in [sizes[1], *retries]]
-    assert runs_of("slower") == [run for _, run in [more[0], *slower]]
+    assert runs_of("slower") == [run for _, run in [*slower, more[0]]]
 
     def needed(*questions: str) -> list[Any]:
         return [(case, run) for case, run in everything if ask.needs(case, questions)]

@@ -8,6 +8,7 @@ group of one there is nothing to compare: advantage 0.
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from baselines.training.returns import ReturnRule
 
 Floats = NDArray[np.float64]
+FutureGroup = Literal["state", "attempt"]
 
 
 def centred(values: Sequence[float], keys: Sequence[Hashable]) -> Floats:

@@ -10,11 +10,7 @@ from collections.abc import Hashable
 from typing import Any, NamedTuple
 
 from baselines.training.advantages import Floats
-from baselines.training.returns import (
-    cross_episode_returns,
-    episode_returns,
-    reflection_returns,
-)
+from baselines.training.returns import cross_episode_returns, episode_returns, reflection_returns
 from baselines.training.rollouts import Rollout
 
 
@@ -36,8 +32,6 @@ class RowTable(NamedTuple):
     """G_t^(n) of an action; G_0^(n+1) of a reflection after episode n."""
     own_returns: list[float]
     """g_t^(n) of an action; G_0^(n+1) of a reflection after episode n."""
-    futures: list[float]
-    """What later attempts pay an action, G_t^(n) - g_t^(n); 0 for a reflection."""
     outcomes: list[float]
     """G_0^(n) of the action's episode; G_0^(n+1) of a reflection after episode n."""
     episode_rewards: list[float]
@@ -59,15 +53,12 @@ def row_table(rollout: Rollout, settings: Any) -> RowTable:
         for trial in rewards
     ]
     within = [[episode_returns(episode, settings.gamma_step) for episode in t] for t in rewards]
-    table = RowTable([], [], [], [], [], [], [], [])
+    table = RowTable([], [], [], [], [], [], [])
     for row in rollout.rows:
         task = rollout.plans[row.trial].task.id
         if row.kind == "act":
-            paid = returns[row.trial][row.episode][row.turn]
-            own = within[row.trial][row.episode][row.turn]
-            table.returns.append(paid)
-            table.own_returns.append(own)
-            table.futures.append(paid - own)
+            table.returns.append(returns[row.trial][row.episode][row.turn])
+            table.own_returns.append(within[row.trial][row.episode][row.turn])
             table.outcomes.append(returns[row.trial][row.episode][0])
             table.episode_rewards.append(sum(rewards[row.trial][row.episode]))
             table.states.append((task, row.observation))
@@ -75,7 +66,6 @@ def row_table(rollout: Rollout, settings: Any) -> RowTable:
             paid = reflection_returns(returns[row.trial])[row.episode]
             table.returns.append(paid)
             table.own_returns.append(paid)
-            table.futures.append(0.0)
             table.outcomes.append(paid)
             table.episode_rewards.append(0.0)
             table.states.append((task, "reflect", row.episode))

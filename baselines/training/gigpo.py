@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from baselines.training.advantages import gigpo
 from baselines.training.credit import Credit, row_table
 from baselines.training.loop import TrainSettings, train
@@ -39,14 +41,6 @@ def credit(rollout: Rollout, settings: Any) -> Credit:
     table = row_table(rollout, settings)
     returns, futures = table.returns, None
     if settings.future_group == "attempt":
-        returns, futures = table.own_returns, table.futures
-    return Credit(
-        gigpo(
-            table.episode_rewards,
-            returns,
-            table.groups,
-            table.states,
-            settings.step_weight,
-            futures,
-        )
-    )
+        returns, futures = table.own_returns, np.subtract(table.returns, table.own_returns).tolist()
+    episodes, groups, states = table.episode_rewards, table.groups, table.states
+    return Credit(gigpo(episodes, returns, groups, states, settings.step_weight, futures))

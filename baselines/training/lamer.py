@@ -18,12 +18,13 @@ from typing import Any, Literal
 import numpy as np
 
 from baselines.training import gigpo, grpo, ppo, rloo
+from baselines.training.advantages import FutureGroup
 from baselines.training.credit import Credit
 from baselines.training.gigpo import GigpoSettings
 from baselines.training.grpo import GrpoSettings
 from baselines.training.loop import train
 from baselines.training.ppo import PpoSettings
-from baselines.training.returns import FutureGroup, ReturnRule
+from baselines.training.returns import ReturnRule
 from baselines.training.rollouts import Rollout
 from lamer_bench.agent import Memory
 
@@ -51,8 +52,9 @@ class LamerSettings(GigpoSettings, GrpoSettings, PpoSettings):
     return_rule: ReturnRule = "paper"  # type: ignore[misc]
     """How later attempts pay earlier ones; see `cross_episode_returns`."""
     future_group: FutureGroup = "state"  # type: ignore[misc]
-    """What gigpo's step part compares that pay with: that of all actions in the same state, as part
-    of their return (the paper's), or apart from it that of attempts with the same index."""
+    """What gigpo's step part compares the pay of later attempts with: that of all actions in the
+    same state, in their returns (the paper's), or apart from those that of attempts with the same
+    index."""
     train_reflections: bool = True
     """Without, reflections are written as ever but get advantage 0: nothing rewards or blames what
     they say. They still count in the entropy bonus and, with ppo, in the value head's error."""

@@ -3,9 +3,9 @@
 An algorithm is a function from a rollout to one advantage per row (gigpo.py and its neighbours, a
 page each); the rest, rollouts, the clipped loss, checkpoints and logs, is shared.
 
-Budget: all algorithms see the same number of episodes. `TrainSettings.episodes_per_task` is the one
-place that says how many, and the size of a group follows from it: 24 single episodes, or 8 trials
-of up to 3.
+Budget: all algorithms may play the same number of episodes. `TrainSettings.episodes_per_task` is
+the one place that says how many, and the size of a group follows from it: 24 single episodes, or 8
+trials of up to 3, which play fewer where they are won earlier.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ import numpy as np
 import torch
 
 from baselines.local_model import Device
+from baselines.training.advantages import FutureGroup
 from baselines.training.chat_policy import ChatPolicy, start_policy
 from baselines.training.checkpoint import diverged, load_checkpoint, save_checkpoint
 from baselines.training.credit import Credit
@@ -37,7 +38,7 @@ from baselines.training.distributed import (
 )
 from baselines.training.log import TrainingLog
 from baselines.training.policy import Evaluation, Policy, Precision
-from baselines.training.returns import FutureGroup, ReturnRule
+from baselines.training.returns import ReturnRule
 from baselines.training.rollouts import Rollout, Row, roll_out
 from baselines.training.served import Server
 from baselines.training.settings import Checked

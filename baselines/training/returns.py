@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from typing import Literal
 
 ReturnRule = Literal["paper", "official"]
-FutureGroup = Literal["state", "attempt"]
 
 
 def episode_returns(rewards: Sequence[float], gamma_step: float) -> list[float]:

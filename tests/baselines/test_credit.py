@@ -89,7 +89,6 @@ def test_the_table_of_a_rollout(trials: Rollout) -> None:
     assert [row.kind for row in trials.rows] == ["act", "act", "reflect", "reflect", "act", "act"]
     assert table.returns == pytest.approx([5.0, 3.0, 10.0, 2.0, 10.0, 2.0])
     assert table.own_returns == pytest.approx([0.0, 2.0, 10.0, 2.0, 10.0, 2.0])
-    assert table.futures == pytest.approx([5.0, 1.0, 0.0, 0.0, 0.0, 0.0])
     assert table.outcomes == table.returns  # episodes of one turn
     assert table.episode_rewards == pytest.approx([0.0, 2.0, 0.0, 0.0, 10.0, 2.0])
     assert table.groups[0] == table.groups[1] != table.groups[2] == table.groups[3]
